@@ -1,0 +1,85 @@
+"""Head rotations: one convention, conversions, mirrored faces, distances.
+
+The convention is that of 300W-LP and AFLW2000-3D. Camera frame: x to the image's right, y up, z towards the viewer.
+A head that looks straight into the camera has the identity rotation. A rotation maps head coordinates to camera
+coordinates, so its columns are the head's own axes as the camera sees them: sideways (to the image's right in a frontal
+view), towards the top of the head, and out of the nose.
+
+    R = Rx(pitch) Ry(yaw) Rz(roll)
+    Rx = [1 0 0; 0 c s; 0 -s c]    Ry = [c 0 -s; 0 1 0; s 0 c]    Rz = [c s 0; -s c 0; 0 0 1]
+
++yaw turns the face to the image's left, +pitch lifts it, +roll tilts the top of the head to the image's right.
+Euler angles are always ordered (yaw, pitch, roll) and in degrees. Every function takes NumPy arrays or torch tensors
+with any number of leading dimensions and returns the same kind.
+"""
+
+import math
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor: every function accepts both
+
+
+def _namespace(array: Array) -> Any:
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+
+
+def euler_to_matrix(euler_deg: Array) -> Array:
+    """Rotation matrices (..., 3, 3) from angles (..., 3) = (yaw, pitch, roll) in degrees."""
+    xp = _namespace(euler_deg)
+    radians = euler_deg * (math.pi / 180.0)
+    (sy, sp, sr), (cy, cp, cr) = ([f(radians)[..., i] for i in range(3)] for f in (xp.sin, xp.cos))
+    rows = [
+        [cy * cr, cy * sr, -sy],
+        [sp * sy * cr - cp * sr, sp * sy * sr + cp * cr, sp * cy],
+        [cp * sy * cr + sp * sr, cp * sy * sr - sp * cr, cp * cy],
+    ]
+    return xp.stack([xp.stack(row, -1) for row in rows], -2)
+
+
+def matrix_to_euler(rotation: Array) -> Array:
+    """Angles (..., 3) = (yaw, pitch, roll) in degrees from rotation matrices (..., 3, 3).
+
+    Yaw comes out within +-90 degrees, pitch and roll within +-180; at a yaw of exactly +-90 (gimbal lock) only a
+    combination of pitch and roll is determined.
+    """
+    xp = _namespace(rotation)
+    yaw = xp.arctan2(-rotation[..., 0, 2], xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1]))
+    pitch = xp.arctan2(rotation[..., 1, 2], rotation[..., 2, 2])
+    roll = xp.arctan2(rotation[..., 0, 1], rotation[..., 0, 0])
+    return xp.stack([yaw, pitch, roll], -1) * (180.0 / math.pi)
+
+
+def mirror_rotation(rotation: Array) -> Array:
+    """Rotation (..., 3, 3) of the mirrored picture: left and right swap, so yaw and roll change sign."""
+    xp = _namespace(rotation)
+    sign = xp.ones_like(rotation)
+    sign[..., 0, 1:] = -1
+    sign[..., 1:, 0] = -1
+    return rotation * sign
+
+
+def geodesic_distance_deg(a: Array, b: Array) -> Array:
+    """Angle (...) in degrees, 0 to 180, of the rotation that takes a (..., 3, 3) to b (..., 3, 3).
+
+    Computed as 2 asin(|a - b|_F / sqrt(8)), which keeps its precision at small angles where the usual
+    acos((trace - 1) / 2) loses it.
+    """
+    xp = _namespace(a)
+    chord = xp.sqrt(((a - b) ** 2).sum((-2, -1)))
+    return 2 * xp.arcsin(xp.clip(chord / math.sqrt(8.0), 0.0, 1.0)) * (180.0 / math.pi)
+
+
+def wrap_deg(angle_deg: Array) -> Array:
+    """The same angle within [-180, 180) degrees."""
+    return (angle_deg + 180.0) % 360.0 - 180.0
+
+
+def is_rotation(rotation: np.ndarray, tolerance: float = 1e-3) -> np.ndarray:
+    """Whether matrices (..., 3, 3) are finite, orthonormal and right-handed within the tolerance; shape (...)."""
+    product = rotation @ np.swapaxes(rotation, -1, -2)
+    orthonormal = (np.abs(product - np.eye(3)) < tolerance).all((-2, -1))  # False where anything is NaN
+    return orthonormal & (np.linalg.det(np.where(orthonormal[..., None, None], rotation, np.eye(3))) > 0)
