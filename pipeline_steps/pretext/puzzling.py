@@ -1,0 +1,81 @@
+"""Name the tile that lies in each slot of a shuffled image.
+
+After the authors' own code for the sister study on facial expressions (arXiv 2105.06421): the image is cut into a grid
+of tiles, shuffled by any permutation, put together as one image of the same size and passed through the backbone once;
+one linear softmax head per slot names its tile. Optionally every tile is turned by a multiple of 90 degrees and a
+second head per slot names the turn.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline_steps.pretext.base import PretextTask, Views
+from pipeline_steps.pretext.rotation import quarter_turns
+
+
+def to_tiles(images: Tensor, grid: int) -> Tensor:
+    """Images (B, C, S, S) as tiles (B, grid*grid, C, S/grid, S/grid), in reading order."""
+    b, c, h, w = images.shape
+    tiles = images.reshape(b, c, grid, h // grid, grid, w // grid)
+    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(b, grid * grid, c, h // grid, w // grid)
+
+
+def from_tiles(tiles: Tensor, grid: int) -> Tensor:
+    """The inverse of `to_tiles`."""
+    b, _, c, h, w = tiles.shape
+    images = tiles.reshape(b, grid, grid, c, h, w).permute(0, 3, 1, 4, 2, 5)
+    return images.reshape(b, c, grid * h, grid * w)
+
+
+class Puzzling(PretextTask):
+    """A grid of shuffled, optionally turned tiles; targets are (B, slots) tile indices, or (B, 2, slots) with turns."""
+
+    kind: Literal["puzzling"] = "puzzling"
+    grid: Literal[2, 3] = 2
+    turn_tiles: bool = False
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+
+    @property
+    def slots(self) -> int:
+        """Number of tiles, and of slots for them."""
+        return self.grid**2
+
+    def check_image_size(self, size: int) -> None:
+        """Tiles must be of equal size."""
+        if size % self.grid:
+            raise ValueError(f"a {self.grid}x{self.grid} puzzle needs a size that is a multiple of {self.grid}")
+
+    def views(self, images: Tensor, generator: torch.Generator) -> Views:
+        """Each image once, its tiles shuffled by a uniformly drawn permutation: slot i shows tile targets[:, i]."""
+        b = len(images)
+        order = torch.rand(b, self.slots, generator=generator, device=generator.device).argsort(1).to(images.device)
+        tiles = to_tiles(images, self.grid)
+        tiles = tiles[torch.arange(b, device=images.device)[:, None], order]
+        targets = order
+        if self.turn_tiles:
+            turns = torch.randint(4, (b, self.slots), generator=generator, device=generator.device).to(images.device)
+            tiles = quarter_turns(tiles.flatten(0, 1), turns.flatten()).reshape(tiles.shape)
+            targets = torch.stack([order, turns], 1)
+        return Views(from_tiles(tiles, self.grid), targets)
+
+    def head(self, features: int) -> nn.Module:
+        """Logits (B, slots * slots), followed by (B, slots * 4) of the turns: the per-slot heads side by side."""
+        width = self.slots * (self.slots + 4 * self.turn_tiles)
+        return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(features, width))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy, averaged over the per-slot heads."""
+        tile_logits, turn_logits = outputs.split([self.slots**2, outputs.shape[1] - self.slots**2], 1)
+        tile_logits = tile_logits.unflatten(1, (self.slots, self.slots))
+        tiles = targets[:, 0] if self.turn_tiles else targets
+        losses = [F.cross_entropy(tile_logits.flatten(0, 1), tiles.flatten())]
+        metrics = {"accuracy": (tile_logits.argmax(2) == tiles).float().mean()}
+        if self.turn_tiles:
+            turn_logits = turn_logits.unflatten(1, (self.slots, 4))
+            losses.append(F.cross_entropy(turn_logits.flatten(0, 1), targets[:, 1].flatten()))
+            metrics["turn_accuracy"] = (turn_logits.argmax(2) == targets[:, 1]).float().mean()
+        return torch.stack(losses).mean(), metrics

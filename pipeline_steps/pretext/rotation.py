@@ -1,0 +1,40 @@
+"""Predict by which quarter turn an image was turned (RotNet: Gidaris et al., ICLR 2018, arXiv 1803.07728)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline_steps.pretext.base import PretextTask, Views
+
+
+def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
+    """Images (B, 3, S, S) turned counter-clockwise by turns (B,) x 90 degrees.
+
+    Pixels are moved, never interpolated, so that resampling artefacts cannot give the answer away.
+    """
+    turned = images.clone()
+    for k in (1, 2, 3):
+        chosen = turns == k
+        turned[chosen] = torch.rot90(images[chosen], k, dims=(2, 3))
+    return turned
+
+
+class Rotation(PretextTask):
+    """Four-way classification of the turn; the head is one linear layer."""
+
+    kind: Literal["rotation"] = "rotation"
+
+    def views(self, images: Tensor, generator: torch.Generator) -> Views:
+        """Each image once, turned by a uniformly drawn multiple of 90 degrees; the targets are the multiples (B,)."""
+        turns = torch.randint(4, (len(images),), generator=generator, device=generator.device).to(images.device)
+        return Views(quarter_turns(images, turns), turns)
+
+    def head(self, features: int) -> nn.Module:
+        """Logits (B, 4)."""
+        return nn.Linear(features, 4)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of logits (B, 4) against turns (B,)."""
+        return F.cross_entropy(outputs, targets), {"accuracy": (outputs.argmax(1) == targets).float().mean()}

@@ -1,0 +1,68 @@
+"""A recipe says all that a job's result depends on: its step, resolved parameters, code, and its inputs' recipes.
+
+The workflow writes a recipe for every job before it runs anything; a step reads its parameters from it and, once all
+results are in place, puts a copy beside them as `recipe.json`. Equal recipes mean an up-to-date result, on any machine.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline_steps.errors import UserError
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class Recipe(BaseModel):
+    """step: the module's name. job: what tells this job from the step's others, such as study, arm and seed.
+
+    code: SHA-256 of every module that the step imports, by path. inputs: key of the recipe behind every input, by role;
+    for a file from outside, its SHA-256.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: str
+    job: dict[str, str | int]
+    params: dict[str, Any]
+    code: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+
+    def text(self) -> str:
+        """Canonical JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that stand for the whole recipe but its `job` names."""
+        content = self.model_dump(mode="json", exclude={"job"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def params_as(self, model: type[P]) -> P:
+        """The parameters, typed; UserError where they do not fit the step."""
+        try:
+            return model.model_validate_json(json.dumps(self.params))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            raise UserError(
+                f"recipe of {self.step}: params.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            ) from error
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; UserError where it is missing, cut off, or not a recipe."""
+    try:
+        return Recipe.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a readable recipe ({reason}); run the step through snakemake to make one") from error
+
+
+def seal(recipe: Recipe, path: Path) -> None:
+    """Put the recipe beside finished results: the very last thing a step does."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(recipe.text())
+    temporary.replace(path)
