@@ -1,0 +1,62 @@
+"""From rendered light to a photograph: backgrounds, exposure, colour cast, blur, noise and JPEG."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+from scipy.ndimage import gaussian_filter, zoom
+
+
+def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Linear RGB (size, size, 3): a gradient, shapes at several scales, soft noise, more or less out of focus."""
+    canvas = 96
+    corners = rng.uniform(0, 255, (2, 2, 3)) * rng.uniform(0.3, 1) + rng.uniform(0, 60)
+    base = zoom(corners, (canvas / 2, canvas / 2, 1), order=1)
+    image = Image.fromarray(np.clip(base, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    palette = rng.integers(0, 256, (6, 3))
+    for _ in range(int(rng.integers(0, 28))):
+        colour = tuple(int(c) for c in palette[rng.integers(6)])
+        x, y = rng.uniform(-20, canvas, 2)
+        w, h = np.exp(rng.uniform(np.log(3), np.log(70), 2))
+        match rng.integers(4):
+            case 0 | 1:
+                draw.rectangle([x, y, x + w, y + h], fill=colour)
+            case 2:
+                draw.ellipse([x, y, x + w, y + h], fill=colour)
+            case _:
+                draw.line([x, y, x + w * rng.choice([-1, 1]), y + h], fill=colour, width=int(rng.integers(1, 5)))
+    image = image.filter(ImageFilter.GaussianBlur(float(rng.choice([0.4, 1.0, 2.0, 5.0]))))
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+    for scale in (4, 12, 40):
+        grain = rng.normal(0, rng.uniform(0, 14), (scale, scale, 1)).astype(np.float32)
+        pixels = pixels + zoom(grain, (size / scale, size / scale, 1), order=1)[:size, :size]
+    return np.asarray(np.clip(pixels / 255.0, 0, 1) ** 2.2 * rng.uniform(0.3, 1.1), np.float32)
+
+
+def photograph(rng: np.random.Generator, head: np.ndarray, background: np.ndarray) -> bytes:
+    """JPEG file of a head (H, W, 4), linear and premultiplied, before a background (H, W, 3)."""
+    light = head[..., :3] + (1 - head[..., 3:]) * background
+    covered = head[..., 3] > 0.5
+    level = float(np.mean(light[covered])) if covered.any() else 0.3
+    light = light * (rng.uniform(0.16, 0.42) / max(level, 1e-3)) ** rng.uniform(0.35, 0.9)
+    light = light * np.clip(1 + rng.normal(0, 0.06, 3), 0.8, 1.2).astype(np.float32)
+    blur = abs(rng.normal(0, 0.45)) + 0.15
+    if rng.random() < 0.12:
+        blur += rng.uniform(0.5, 1.3) * len(light) / 128
+    light = gaussian_filter(light, (blur, blur, 0))
+    knee = 0.8
+    light = np.where(light > knee, knee + (1 - knee) * np.tanh((light - knee) / (1 - knee)), light)
+    grey = light.mean(-1, keepdims=True)
+    light = np.clip(grey + (light - grey) * rng.uniform(0.65, 1.2), 0, 1)
+    if rng.random() < 0.03:
+        light = np.repeat(grey, 3, -1)
+    srgb = np.clip(light, 0, 1) ** np.float32(1 / 2.2)
+    srgb = 0.5 + (srgb - 0.5) * rng.uniform(0.85, 1.15) + rng.normal(0, 0.02)
+    sigma = abs(rng.normal(0, 0.018)) + 0.003
+    noise = rng.standard_normal(srgb.shape, dtype=np.float32)
+    srgb = srgb + sigma * (0.6 * noise + 0.4 * noise[..., :1])
+    image = Image.fromarray((np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=int(rng.integers(45, 97)))
+    return buffer.getvalue()

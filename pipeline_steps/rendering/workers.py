@@ -1,0 +1,109 @@
+"""All pictures of one subject after another, in as many processes as wanted."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
+from pipeline_steps.rendering.people import draw_shape, make_person
+from pipeline_steps.rendering.photographs import draw_background, photograph
+from pipeline_steps.rendering.raycast import HeadCaster
+from pipeline_steps.rendering.scenes import (
+    View,
+    draw_expression,
+    draw_light,
+    draw_torso,
+    draw_view,
+    head_box,
+    pose_person,
+    posed_landmarks,
+)
+
+logger = logging.getLogger("headpose")
+
+
+@dataclass(frozen=True)
+class SubjectTask:
+    """What one subject's pictures need. shape: (K,) identity coefficients; euler_deg: (N, 3); files: N paths."""
+
+    subject: int
+    seed: int
+    size: int
+    shape: np.ndarray
+    sex: float
+    age: float
+    euler_deg: np.ndarray
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Exact labels of one picture. landmarks: (68, 2) pixels; landmarks_3d: (68, 3) head frame, metres; box: (4,)."""
+
+    subject: int
+    file: Path
+    view: View
+    landmarks: np.ndarray
+    landmarks_3d: np.ndarray
+    box: np.ndarray
+
+
+def render_subjects(
+    seed: int, size: int, poses: Sequence[np.ndarray], files: Sequence[Sequence[Path]], processes: int
+) -> Iterator[Label]:
+    """Write every subject's pictures and yield their labels in order, whatever the number of processes.
+
+    poses: per subject (N, 3) yaw, pitch, roll in degrees; files: per subject N paths of JPEG files to write.
+    """
+    logger.info("loading the body model (about a minute the first time on a machine)")
+    body = load_body_model()
+    model = head_model(body)
+    tasks = []
+    for subject, (euler_deg, paths) in enumerate(zip(poses, files, strict=True)):
+        shape, sex, age = draw_shape(np.random.default_rng([seed, subject, 0]), body)
+        columns = shape[model.identity_columns]
+        tasks.append(SubjectTask(subject, seed, size, columns, sex, age, euler_deg, tuple(paths)))
+    del body
+    if processes == 1:
+        for task in tasks:
+            yield from render_subject(model, task)
+        return
+    # spawn, because forking a process that has loaded torch and Warp can hang
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (model,)) as pool:
+        for labels in pool.map(_render_in_worker, tasks):
+            yield from labels
+
+
+_model: HeadModel | None = None
+
+
+def _start_worker(model: HeadModel) -> None:
+    global _model  # noqa: PLW0603 (sent once per process instead of once per subject)
+    _model = model
+
+
+def _render_in_worker(task: SubjectTask) -> list[Label]:
+    assert _model is not None
+    return list(render_subject(_model, task))
+
+
+def render_subject(model: HeadModel, task: SubjectTask) -> Iterator[Label]:
+    """Write one subject's pictures and yield their labels."""
+    rng = np.random.default_rng([task.seed, task.subject, 1])
+    person = make_person(rng, model, model.identity(task.shape), task.sex, task.age)
+    caster = HeadCaster(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    for index, (euler_deg, file) in enumerate(zip(task.euler_deg, task.files, strict=True)):
+        rng = np.random.default_rng([task.seed, task.subject, 2, index])
+        view = draw_view(rng, euler_deg, task.size)
+        gaze_deg = np.clip(rng.normal(0, [12.0, 7.0]), [-30, -18], [30, 18])
+        posed = pose_person(model, person, draw_expression(rng), gaze_deg, draw_torso(rng, euler_deg))
+        camera = view.camera() | draw_light(rng, view) | {"samples": 1}
+        head = caster.picture(posed.vertices, posed.normals, camera)
+        file.write_bytes(photograph(rng, head, draw_background(rng, task.size)))
+        points = posed_landmarks(model, posed)
+        yield Label(task.subject, file, view, view.project(points), points, head_box(model, posed, view))
