@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_steps.errors import UserError
+from pipeline_steps.files import whole_file
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -63,6 +64,5 @@ def read_recipe(path: Path) -> Recipe:
 
 def seal(recipe: Recipe, path: Path) -> None:
     """Put the recipe beside finished results: the very last thing a step does."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(recipe.text())
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(recipe.text())

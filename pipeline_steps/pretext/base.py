@@ -38,3 +38,11 @@ class PretextTask(BaseModel, ABC):
 
     def check_image_size(self, size: int) -> None:
         """Raise ValueError where images of `size` x `size` pixels cannot be used, saying which sizes can."""
+
+    def view_labels(self, rotation: Tensor, euler_deg: Tensor, targets: Any) -> tuple[Tensor, Tensor]:
+        """Pose labels of the views, where the pose loss is to see them (view mode `single_view`).
+
+        rotation (B, 3, 3) and euler_deg (B, 3) in degrees belong to the upright images. A task whose views move the
+        head must override this; here they do not.
+        """
+        return rotation, euler_deg

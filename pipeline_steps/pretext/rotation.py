@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline_steps.pose.geometry import matrix_to_euler
 from pipeline_steps.pretext.base import PretextTask, Views
 
 
@@ -34,6 +35,13 @@ class Rotation(PretextTask):
     def head(self, features: int) -> nn.Module:
         """Logits (B, 4)."""
         return nn.Linear(features, 4)
+
+    def view_labels(self, rotation: Tensor, euler_deg: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The head turns with the picture: a quarter turn counter-clockwise lowers the roll by 90 degrees."""
+        quarter = rotation.new_tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+        powers = torch.stack([torch.linalg.matrix_power(quarter, k) for k in range(4)])
+        turned = powers[targets] @ rotation
+        return turned, torch.where((targets == 0)[:, None], euler_deg, matrix_to_euler(turned))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of logits (B, 4) against turns (B,)."""

@@ -1,0 +1,69 @@
+"""Test one trained model on one data set: a prediction per image, and errors with intervals.
+
+python -m pipeline_steps.evaluate --recipe RECIPE --model model.safetensors --crops CROPS.h5 --split SPLIT.json
+    --output DIR
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from typer import Option
+
+from pipeline_steps.crops import CropFile
+from pipeline_steps.errors import UserError
+from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.network.inference import load_model, predict_rotations
+from pipeline_steps.params import EvaluateParams
+from pipeline_steps.pose.metrics import prediction_table, summarise
+from pipeline_steps.progress import logger
+from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.splits import read_split
+from pipeline_steps.step import main
+from pipeline_steps.tracking import track_run
+
+
+def evaluate(
+    recipe: Annotated[Path, Option(help="parameters of this job")],
+    model: Annotated[Path, Option(help="model.safetensors of the arm")],
+    crops: Annotated[Path, Option(help="crops.h5 of the test data set")],
+    split: Annotated[Path, Option(help="split.json of the test data set")],
+    output: Annotated[Path, Option(help="folder for metrics and predictions")],
+    threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Predict the test images and summarise the errors."""
+    torch.set_num_threads(threads)
+    made = read_recipe(recipe)
+    params = made.params_as(EvaluateParams)
+    network, about = load_model(model)
+    network.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+    test = set(read_split(split)["test"])
+    with CropFile(crops) as file:
+        if str(file.size) != about["image_size"]:
+            raise UserError(f"{crops}: crops of {file.size} px, but {model} was trained on {about['image_size']} px")
+        rows = np.array([i for i, source_id in enumerate(file.source_ids) if source_id in test])
+        predicted = np.concatenate(
+            [predict_rotations(network, file.read(part)) for part in np.array_split(rows, len(rows) // 4096 + 1)]
+        )
+        table = prediction_table(
+            [file.source_ids[i] for i in rows],
+            [file.subjects[i] for i in rows],
+            file.rotation[rows],
+            file.euler_deg[rows],
+            predicted,
+        )
+    metrics = summarise(table, params.evaluate)
+    with track_run(made, None, parent=model.parent) as run:
+        with whole_file(output / "predictions.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+        write_json(output / "metrics.json", {**made.job, **metrics})
+        run.log_metrics({f"test/{made.job['dataset']}/{k}": v for k, v in metrics.items() if isinstance(v, float)})
+    message = "evaluate %s/seed%s on %s: MAE %.2f, geodesic %.2f degrees over %d images"
+    job = (made.job["arm"], made.job["seed"], made.job["dataset"])
+    logger.info(message, *job, metrics["mae"], metrics["geodesic"], len(table))
+    seal(made, output / "recipe.json")
+
+
+if __name__ == "__main__":
+    main(evaluate)

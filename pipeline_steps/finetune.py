@@ -1,0 +1,96 @@
+"""Fine-tune one arm: the pose loss on the labelled images, with any pretext tasks as auxiliary losses beside it.
+
+python -m pipeline_steps.finetune --recipe RECIPE --crops CROPS.h5 --split SPLIT.json --output DIR --checkpoints DIR
+    [--encoder ENCODER.safetensors | --encoder WEIGHTS.pth]
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from typer import Option
+
+from pipeline_steps.errors import UserError
+from pipeline_steps.network.backbones import load_imagenet, load_weights
+from pipeline_steps.network.hybrid import HybridNetwork
+from pipeline_steps.params import FinetuneParams
+from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.splits import read_split
+from pipeline_steps.step import main
+from pipeline_steps.tracking import track_run
+from pipeline_steps.training.data import CropDataset, loader
+from pipeline_steps.training.fit import fit
+from pipeline_steps.training.multi_task import MultiTask
+from pipeline_steps.training.results import write_results
+
+
+def build_network(params: FinetuneParams, encoder: Path | None) -> HybridNetwork:
+    """The hybrid network with its initial weights; arms that differ in tasks alone start from equal other weights."""
+    torch.manual_seed(params.seed)
+    network = HybridNetwork(
+        params.network.backbone, params.network.pose_head, {name: a.task for name, a in params.auxiliary.items()}
+    )
+    if params.init == "encoder":
+        if encoder is None:
+            raise UserError("--encoder: this arm starts from given weights; name their file")
+        load_weights(network.backbone, encoder)
+    elif params.init == "imagenet":
+        load_imagenet(network.backbone, params.network.backbone)
+    return network
+
+
+def finetune(
+    recipe: Annotated[Path, Option(help="parameters of this job")],
+    crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
+    split: Annotated[Path, Option(help="split.json of the training data set")],
+    output: Annotated[Path, Option(help="folder for model, history and record")],
+    checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
+    encoder: Annotated[Path | None, Option(help="initial weights of the backbone")] = None,
+    threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Train pose (and auxiliary losses) on labelled images; the epoch with the lowest validation error is kept."""
+    torch.set_num_threads(threads)
+    made = read_recipe(recipe)
+    params = made.params_as(FinetuneParams)
+    parts = read_split(split)
+    labelled, validation = CropDataset(crops, parts["labelled"]), CropDataset(crops, parts["validation"])
+    network = build_network(params, encoder)
+    starts_random = params.init == "random"
+    module = MultiTask(
+        network,
+        {name: a.task for name, a in params.auxiliary.items()},
+        {name: a.weight for name, a in params.auxiliary.items()},
+        params.views,
+        params.training,
+        labelled.size,
+        params.seed,
+        backbone_learning_rate=1.0 if starts_random else params.training.backbone_learning_rate,
+        frozen_epochs=0 if starts_random else params.training.frozen_epochs,
+    )
+    with track_run(made, checkpoints, parent=encoder and encoder.parent) as run:
+        fitted = fit(
+            module,
+            loader(labelled, params.training.batch_size, params.seed),
+            loader(validation, params.training.batch_size, None),
+            params.training,
+            checkpoints,
+            f"finetune {made.job['arm']}/seed{params.seed}",
+            run,
+            best_by="val_geodesic_deg",
+        )
+        about = {
+            "backbone": params.network.backbone,
+            "pose_head": params.network.pose_head,
+            "image_size": str(labelled.size),
+            "crop": json.dumps(labelled.crop_rule),
+        }
+        write_results(output, "model.safetensors", network.inference_state(), about, fitted, made, run)
+        run.log_model(network.eval().cpu(), torch.zeros(1, 3, labelled.size, labelled.size))
+    seal(made, output / "recipe.json")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(finetune)

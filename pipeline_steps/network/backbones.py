@@ -1,0 +1,71 @@
+"""ResNet backbones with global average pooling, and where their initial weights come from."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipeline_steps.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A torchvision ResNet without its classifier: images (B, 3, H, W) in 0..1 to pooled features (B, `features`)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.resnet = torchvision.models.get_model(name, weights=None)
+        self.features: int = self.resnet.fc.in_features
+        self.resnet.fc = nn.Identity()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, `features`)."""
+        features: Tensor = self.resnet((images - self.mean) / self.std)
+        return features
+
+
+def load_weights(backbone: Backbone, path: Path) -> None:
+    """Fill the backbone from a file: safetensors made by `pretrain` or `finetune`, or torchvision's state dict (.pth).
+
+    Nothing in the file is executed. Raises UserError where the file is missing, unreadable, or of another network.
+    """
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); give a state dict") from error
+    _fill(backbone, state, str(path))
+
+
+def load_imagenet(backbone: Backbone, name: str) -> None:
+    """Fill the backbone with torchvision's default ImageNet weights, from its cache or the network."""
+    try:
+        state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
+    except Exception as error:
+        raise UserError(
+            f"init: imagenet: torchvision's weights for {name} cannot be fetched ({error}); "
+            "download them elsewhere and set init to file:<path>"
+        ) from error
+    _fill(backbone, state, f"torchvision's {name}")
+
+
+def _fill(backbone: Backbone, state: dict[str, Any], source: str) -> None:
+    prefix = "backbone.resnet." if any(key.startswith("backbone.resnet.") for key in state) else ""
+    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix) and not k.startswith("fc.")}
+    expected = backbone.resnet.state_dict()
+    for key, tensor in expected.items():
+        if key not in weights:
+            raise UserError(f"{source}: holds no {key!r}: these are not this backbone's weights")
+        if weights[key].shape != tensor.shape:
+            shapes = f"{tuple(weights[key].shape)}, expected {tuple(tensor.shape)}"
+            raise UserError(f"{source}: {key!r} has shape {shapes}: these are another backbone's weights")
+    backbone.resnet.load_state_dict({key: weights[key] for key in expected})

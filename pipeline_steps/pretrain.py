@@ -1,0 +1,60 @@
+"""Pre-train a backbone by one pretext task on every image of the training subjects, labelled or not.
+
+python -m pipeline_steps.pretrain --recipe RECIPE --crops CROPS.h5 --split SPLIT.json --output DIR --checkpoints DIR
+"""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from typer import Option
+
+from pipeline_steps.network.hybrid import HybridNetwork
+from pipeline_steps.params import PretrainParams
+from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.splits import read_split
+from pipeline_steps.step import main
+from pipeline_steps.tracking import track_run
+from pipeline_steps.training.data import CropDataset, loader
+from pipeline_steps.training.fit import fit
+from pipeline_steps.training.multi_task import MultiTask
+from pipeline_steps.training.results import write_results
+
+
+def pretrain(
+    recipe: Annotated[Path, Option(help="parameters of this job")],
+    crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
+    split: Annotated[Path, Option(help="split.json of the training data set")],
+    output: Annotated[Path, Option(help="folder for encoder, history and record")],
+    checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
+    threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Pre-train a backbone by a pretext task; the weights of the last epoch become encoder.safetensors."""
+    torch.set_num_threads(threads)
+    made = read_recipe(recipe)
+    params = made.params_as(PretrainParams)
+    parts = read_split(split)
+    train, validation = CropDataset(crops, parts["train"]), CropDataset(crops, parts["validation"])
+    tasks = {params.task.kind: params.task}
+    torch.manual_seed(params.seed)
+    network = HybridNetwork(params.backbone, None, tasks)
+    module = MultiTask(network, tasks, {}, "siamese", params.training, train.size, params.seed)
+    with track_run(made, checkpoints) as run:
+        fitted = fit(
+            module,
+            loader(train, params.training.batch_size, params.seed),
+            loader(validation, params.training.batch_size, None),
+            params.training,
+            checkpoints,
+            f"pretrain {made.job['pretext']}/seed{params.seed}",
+            run,
+        )
+        about = {"backbone": params.backbone, "image_size": str(train.size)}
+        write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run)
+    seal(made, output / "recipe.json")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(pretrain)

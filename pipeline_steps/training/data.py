@@ -1,0 +1,66 @@
+"""Batches of crops for training: read whole from HDF5, shuffled the same way for the same seed and epoch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
+
+from pipeline_steps.crops import CropFile
+
+Batch = dict[str, Tensor]
+
+MEMORY_LIMIT = 2 << 30
+"""Bytes of images up to which a data set is held in memory; beyond, every batch is read from the file."""
+
+
+class CropDataset(Dataset[Batch]):
+    """The crops with the given source ids. A batch holds images uint8 (B, 3, S, S), rotation (B, 3, 3), euler_deg (B, 3).
+
+    Opened lazily, so that every worker process has its own file handle.
+    """
+
+    def __init__(self, crops: Path, source_ids: Sequence[str]) -> None:
+        self.crops = crops
+        with CropFile(crops) as file:
+            position = {source_id: i for i, source_id in enumerate(file.source_ids)}
+            self.rows = np.array([position[source_id] for source_id in source_ids], dtype=np.int64)
+            self.rotation = torch.from_numpy(file.rotation[self.rows].astype(np.float32))
+            self.euler_deg = torch.from_numpy(file.euler_deg[self.rows].astype(np.float32))
+            fits = len(self.rows) * 3 * file.size**2 <= MEMORY_LIMIT
+            self.cached = file.read(self.rows) if fits else None
+        self.file: CropFile | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """One whole batch; torch's fetcher calls this instead of `__getitem__` for every image."""
+        if self.cached is not None:
+            images = self.cached[indices]
+        else:
+            self.file = self.file or CropFile(self.crops)
+            images = self.file.read(self.rows[indices])
+        return {
+            "images": torch.from_numpy(images).permute(0, 3, 1, 2),
+            "rotation": self.rotation[indices],
+            "euler_deg": self.euler_deg[indices],
+        }
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch
+
+
+def loader(data: CropDataset, batch_size: int, seed: int | None, workers: int = 0) -> DataLoader[Batch]:
+    """Batches in a new order each epoch, drawn from `seed` and the epoch; with no seed, once through in order.
+
+    Training batches are all full: a rest of less than a batch waits for another epoch's order.
+    """
+    training = seed is not None
+    batch_size = min(batch_size, len(data))
+    sampler: Sampler[int] = DistributedSampler(data, 1, 0, shuffle=training, seed=seed or 0)
+    batches = BatchSampler(sampler, batch_size, drop_last=training)
+    return DataLoader(data, batch_sampler=batches, num_workers=workers, collate_fn=_as_is)
