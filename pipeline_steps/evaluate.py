@@ -37,7 +37,7 @@ def evaluate(
     made = read_recipe(recipe)
     params = made.params_as(EvaluateParams)
     network, about = load_model(model)
-    network.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+    network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     test = set(read_split(split)["test"])
     with CropFile(crops) as file:
         if str(file.size) != about["image_size"]:
@@ -54,7 +54,7 @@ def evaluate(
             predicted,
         )
     metrics = summarise(table, params.evaluate)
-    with track_run(made, None, parent=model.parent) as run:
+    with track_run(made, None) as run:
         with whole_file(output / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         write_json(output / "metrics.json", {**made.job, **metrics})

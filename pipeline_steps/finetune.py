@@ -69,7 +69,7 @@ def finetune(
         backbone_learning_rate=1.0 if starts_random else params.training.backbone_learning_rate,
         frozen_epochs=0 if starts_random else params.training.frozen_epochs,
     )
-    with track_run(made, checkpoints, parent=encoder and encoder.parent) as run:
+    with track_run(made, checkpoints) as run:
         fitted = fit(
             module,
             loader(labelled, params.training.batch_size, params.seed),
@@ -87,7 +87,6 @@ def finetune(
             "crop": json.dumps(labelled.crop_rule),
         }
         write_results(output, "model.safetensors", network.inference_state(), about, fitted, made, run)
-        run.log_model(network.eval().cpu(), torch.zeros(1, 3, labelled.size, labelled.size))
     seal(made, output / "recipe.json")
     shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -51,7 +51,9 @@ class CropRule(Strict):
         description="given_box: the data set's own head box; landmarks: the bounding box of its landmarks; "
         "whole_image: the picture is a crop already"
     )
-    margin: float = Field(default=0.0, ge=-0.4, le=2, description="added on each side, as a share of the box's longer side")
+    margin: float = Field(
+        default=0.0, ge=-0.4, le=2, description="added on each side, as a share of the box's longer side"
+    )
 
 
 class SplitRule(Strict):
@@ -62,11 +64,14 @@ class SplitRule(Strict):
         default=None, description="how many subjects are drawn for testing; all: the whole set is a test set"
     )
     protocol: Path | None = Field(
-        default=None, strict=False, description="a file that names the test subjects instead, relative to the repository"
+        default=None,
+        strict=False,
+        description="a file that names the test subjects instead, relative to the repository",
     )
     validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
     labelled_subjects: int | Literal["all"] = Field(
-        default="all", description="how many training subjects have pose labels; pre-training sees all of them, unlabelled"
+        default="all",
+        description="how many training subjects have pose labels; pre-training sees all of them, unlabelled",
     )
     labelled_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="share of each labelled subject's images that is labelled"
@@ -162,8 +167,8 @@ class Arm(Strict):
     )
     views: Literal["siamese", "single_view"] = Field(
         default="siamese",
-        description="siamese: the pose loss sees the upright image, each task its own view; single_view: one transformed "
-        "view feeds the pose head and the task alike",
+        description="siamese: the pose loss sees the upright image, each task its own view; single_view: one "
+        "transformed view feeds the pose head and the task alike",
     )
 
     @model_validator(mode="after")
@@ -177,10 +182,13 @@ class Evaluation(Strict):
     """How test errors are computed."""
 
     max_angle: float | None = Field(
-        default=None, gt=0, description="leave out images with a yaw, pitch or roll beyond this many degrees (AFLW2000: 99)"
+        default=None,
+        gt=0,
+        description="leave out images with a yaw, pitch or roll beyond this many degrees (AFLW2000: 99)",
     )
     within: list[Annotated[float, Field(gt=0)]] = Field(
-        default=[5.0, 10.0, 15.0], description="report the share of images with a geodesic error below these, in degrees"
+        default=[5.0, 10.0, 15.0],
+        description="report the share of images with a geodesic error below these, in degrees",
     )
     yaw_bins: list[float] = Field(
         default=[-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0], description="edges of the error-by-yaw table, in degrees"
@@ -251,16 +259,18 @@ class Params(Strict):
             if arm.init.startswith("ssl:"):
                 known(f"arms.{name}.init", arm.init.removeprefix("ssl:"), self.pretext)
             used |= {*arm.auxiliary, arm.init.removeprefix("ssl:")}
-        for name, task in self.pretext.items():
+        for name, pretext in self.pretext.items():
             if name in used:
                 try:
-                    task.check_image_size(self.crops.size)
+                    pretext.check_image_size(self.crops.size)
                 except ValueError as error:
                     raise ValueError(f"pretext.{name}: {error}; crops.size is {self.crops.size}") from error
         if self.datasets[self.train_on].split.test_subjects == "all":
             raise ValueError(f"datasets.{self.train_on}.split.test_subjects: 'all' leaves nothing to train on")
         if not self.datasets[self.train_on].split.validation_subjects:
-            raise ValueError(f"datasets.{self.train_on}.split.validation_subjects: at least 1 is needed to choose the epoch")
+            raise ValueError(
+                f"datasets.{self.train_on}.split.validation_subjects: at least 1 is needed to choose the epoch"
+            )
         return self
 
 

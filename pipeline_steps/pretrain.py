@@ -36,7 +36,7 @@ def pretrain(
     params = made.params_as(PretrainParams)
     parts = read_split(split)
     train, validation = CropDataset(crops, parts["train"]), CropDataset(crops, parts["validation"])
-    tasks = {params.task.kind: params.task}
+    tasks = {str(made.job["pretext"]): params.task}
     torch.manual_seed(params.seed)
     network = HybridNetwork(params.backbone, None, tasks)
     module = MultiTask(network, tasks, {}, "siamese", params.training, train.size, params.seed)

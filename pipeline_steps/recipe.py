@@ -59,7 +59,9 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate_json(path.read_text())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable recipe ({reason}); run the step through snakemake to make one") from error
+        raise UserError(
+            f"{path}: not a readable recipe ({reason}); run the step through snakemake to make one"
+        ) from error
 
 
 def seal(recipe: Recipe, path: Path) -> None:

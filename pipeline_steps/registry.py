@@ -3,7 +3,7 @@
 import inspect
 import pkgutil
 from importlib import import_module
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -28,8 +28,10 @@ def tagged_union(package: str, base: type[BaseModel]) -> Any:
             if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__
         ]
         if len(found) != 1:
-            raise TypeError(f"{module.__name__} must define exactly one subclass of {base.__name__}, found {len(found)}")
+            raise TypeError(
+                f"{module.__name__} must define exactly one subclass of {base.__name__}, found {len(found)}"
+            )
         if found[0].model_fields["kind"].default != kind:
             raise TypeError(f'{module.__name__}.{found[0].__name__}: kind must be Literal["{kind}"] = "{kind}"')
         classes.append(found[0])
-    return Annotated[Union[tuple(classes)], Field(discriminator="kind")] if len(classes) > 1 else classes[0]
+    return Annotated[tuple(classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]

@@ -30,9 +30,9 @@ class Sample:
 
 
 class HeadPoseDataset(BaseModel, ABC):
-    """A data set is its parameters plus two abilities: to acquire its raw files and to read samples from them.
+    """A data set is its parameters plus two abilities: to acquire its raw files, and to read samples.
 
-    One module per data set, named after its `kind`, with one subclass; `params.yaml` names the kind and gives the fields.
+    One module per data set, named after its `kind`, with one subclass; params.yaml names the kind and gives the fields.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -43,5 +43,7 @@ class HeadPoseDataset(BaseModel, ABC):
 
     @abstractmethod
     def samples(self, raw: Path) -> Iterator[Sample]:
-        """Every sample of the acquired folder in a fixed order; a sample whose label is unusable is still yielded,
-        with NaN in `rotation`, so that the caller can reject it by name."""
+        """Every sample of the acquired folder in a fixed order.
+
+        A sample with an unusable label is still yielded, with NaN in `rotation`, to be rejected by name.
+        """

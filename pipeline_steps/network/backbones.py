@@ -42,7 +42,9 @@ def load_weights(backbone: Backbone, path: Path) -> None:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); give a state dict") from error
+        raise UserError(
+            f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); give a state dict"
+        ) from error
     _fill(backbone, state, str(path))
 
 

@@ -30,7 +30,7 @@ def predict_rotations(network: HybridNetwork, images: np.ndarray, batch_size: in
     """Rotations float64 (N, 3, 3) in the project's convention for crops uint8 (N, S, S, 3), in float32 arithmetic."""
     device = next(network.parameters()).device
     rotations = []
-    for batch in torch.from_numpy(images).split(batch_size):
+    for batch in torch.split(torch.from_numpy(images), batch_size):
         inputs = batch.to(device).permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
         rotations.append(network(inputs).double().cpu())
     return torch.cat(rotations).numpy()

@@ -99,7 +99,7 @@ class Rotation6dHead(PoseHead):
 
     def rotation(self, outputs: Tensor) -> Tensor:
         """Gram-Schmidt (Zhou et al., CVPR 2019, arXiv 1812.07035)."""
-        a, b = outputs.float().split(3, 1)
+        a, b = torch.split(outputs.float(), 3, 1)
         x = F.normalize(a, dim=1)
         y = F.normalize(b - (x * b).sum(1, keepdim=True) * x, dim=1)
         return torch.stack([x, y, torch.linalg.cross(x, y)], 2)

@@ -82,4 +82,5 @@ def is_rotation(rotation: np.ndarray, tolerance: float = 1e-3) -> np.ndarray:
     """Whether matrices (..., 3, 3) are finite, orthonormal and right-handed within the tolerance; shape (...)."""
     product = rotation @ np.swapaxes(rotation, -1, -2)
     orthonormal = (np.abs(product - np.eye(3)) < tolerance).all((-2, -1))  # False where anything is NaN
-    return orthonormal & (np.linalg.det(np.where(orthonormal[..., None, None], rotation, np.eye(3))) > 0)
+    proper: np.ndarray = orthonormal & (np.linalg.det(np.where(orthonormal[..., None, None], rotation, np.eye(3))) > 0)
+    return proper

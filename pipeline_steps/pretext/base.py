@@ -1,4 +1,4 @@
-"""A pretext task, written once and used in two roles: to pre-train a backbone, and as an auxiliary loss beside the pose."""
+"""A pretext task, written once and used in two roles: to pre-train a backbone, and as an auxiliary loss."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple

@@ -69,13 +69,13 @@ class Puzzling(PretextTask):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, averaged over the per-slot heads."""
-        tile_logits, turn_logits = outputs.split([self.slots**2, outputs.shape[1] - self.slots**2], 1)
-        tile_logits = tile_logits.unflatten(1, (self.slots, self.slots))
+        tile_logits, turn_logits = torch.split(outputs, [self.slots**2, outputs.shape[1] - self.slots**2], 1)
+        tile_logits = tile_logits.reshape(-1, self.slots, self.slots)
         tiles = targets[:, 0] if self.turn_tiles else targets
         losses = [F.cross_entropy(tile_logits.flatten(0, 1), tiles.flatten())]
         metrics = {"accuracy": (tile_logits.argmax(2) == tiles).float().mean()}
         if self.turn_tiles:
-            turn_logits = turn_logits.unflatten(1, (self.slots, 4))
+            turn_logits = turn_logits.reshape(-1, self.slots, 4)
             losses.append(F.cross_entropy(turn_logits.flatten(0, 1), targets[:, 1].flatten()))
             metrics["turn_accuracy"] = (turn_logits.argmax(2) == targets[:, 1]).float().mean()
         return torch.stack(losses).mean(), metrics

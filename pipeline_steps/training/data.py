@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ MEMORY_LIMIT = 2 << 30
 
 
 class CropDataset(Dataset[Batch]):
-    """The crops with the given source ids. A batch holds images uint8 (B, 3, S, S), rotation (B, 3, 3), euler_deg (B, 3).
+    """The crops with the given source ids; batches of images uint8 (B, 3, S, S), rotation (B, 3, 3), euler_deg (B, 3).
 
     Opened lazily, so that every worker process has its own file handle.
     """
@@ -27,6 +28,7 @@ class CropDataset(Dataset[Batch]):
         with CropFile(crops) as file:
             position = {source_id: i for i, source_id in enumerate(file.source_ids)}
             self.rows = np.array([position[source_id] for source_id in source_ids], dtype=np.int64)
+            self.size, self.crop_rule = file.size, file.crop_rule
             self.rotation = torch.from_numpy(file.rotation[self.rows].astype(np.float32))
             self.euler_deg = torch.from_numpy(file.euler_deg[self.rows].astype(np.float32))
             fits = len(self.rows) * 3 * file.size**2 <= MEMORY_LIMIT
@@ -50,7 +52,7 @@ class CropDataset(Dataset[Batch]):
         }
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     return batch
 
 

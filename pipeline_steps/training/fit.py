@@ -77,9 +77,7 @@ class EpochRecord(pl.Callback):
             done = (batch_idx + 1) / trainer.num_training_batches
             left = (now - self.started) / done * (trainer.max_epochs - trainer.current_epoch - done)  # type: ignore[operator]
             message = "%s  epoch %d/%d, %.0f%% of it  left %s"
-            logger.info(
-                message, self.label, trainer.current_epoch + 1, trainer.max_epochs, 100 * done, time_left(left)
-            )
+            logger.info(message, self.label, trainer.current_epoch + 1, trainer.max_epochs, 100 * done, time_left(left))
             self.spoken = now
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -165,7 +163,7 @@ def fit(
         deterministic="warn",
         default_root_dir=checkpoints,
     )
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     resume = _resume_point(checkpoints / "last.ckpt")
     if resume:
         logger.info("%s  goes on from %s", label, resume)

@@ -99,7 +99,7 @@ class MultiTask(pl.LightningModule):
         return losses, metrics
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Errors of the pose in degrees, or, in pre-training, the task's loss on views that are the same every epoch."""
+        """Errors of the pose in degrees or, in pre-training, the task's loss on views that never change."""
         images = batch["images"]
         if self.network.pose_head is not None:
             rotation = self.network(images)

@@ -1,0 +1,40 @@
+# Self-supervised learning for head pose estimation: from data to the table of results.
+# Parameters: params.yaml, checked before anything runs. Other studies: --configfile studies/NAME.yaml
+import os
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = workflow.basedir
+
+from pipeline_steps.errors import UserError
+from pipeline_steps.params import parse_params
+from workflow.plan import Plan
+
+
+configfile: f"{workflow.basedir}/params.yaml"
+
+
+try:
+    plan = Plan(parse_params(config, "params.yaml (with overlays)"))
+    plan.write()
+except UserError as error:
+    raise WorkflowError(str(error))
+
+params = plan.params
+os.environ.setdefault("MLFLOW_TRACKING_URI", params.tracking.uri)
+if not params.tracking.enabled:
+    os.environ["HEADPOSE_TRACKING"] = "off"
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [f"{folder}/recipe.json" for folder in plan.evaluations()],

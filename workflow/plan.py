@@ -1,0 +1,197 @@
+"""The jobs of a study as recipes, and which of them are up to date.
+
+A recipe is written where its key says, once, and never changes. Its modification time is the only thing that decides
+whether Snakemake runs the job: long ago where the result's own `recipe.json` is equal, now where it is not. So the
+answer depends on content alone, and is the same in a fresh clone whose results were restored.
+"""
+
+import ast
+import os
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline_steps.errors import UserError
+from pipeline_steps.files import sha256, whole_file
+from pipeline_steps.params import Params
+from pipeline_steps.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+NEUTRAL = {"params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"}
+"""Modules that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's values."""
+
+
+@cache
+def _imports(module: Path) -> frozenset[Path]:
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            if name.startswith("pipeline_steps.") and path.exists():
+                found.add(path)
+    return frozenset(found)
+
+
+def code_of(*modules: str) -> dict[str, str]:
+    """SHA-256, by path, of the given modules of pipeline_steps and all project modules they import."""
+    waiting = [ROOT / "pipeline_steps" / f"{module}.py" for module in modules]
+    seen: set[Path] = set()
+    while waiting:
+        module = waiting.pop()
+        if module not in seen and module.stem not in NEUTRAL:
+            seen.add(module)
+            waiting += _imports(module)
+    return {str(path.relative_to(ROOT)): sha256(path) for path in sorted(seen)}
+
+
+def _dump(value: BaseModel) -> Any:
+    return value.model_dump(mode="json")
+
+
+class Plan:
+    """Every recipe of a study, by the folder of its results."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.recipes: dict[str, Recipe] = {}
+        self.results = f"results/{params.study}"
+        for name in dict.fromkeys([params.train_on, *params.test_on]):
+            self._plan_data(name)
+        for seed in params.seeds:
+            for name in self.pretexts():
+                self._plan_pretrain(name, seed)
+            for arm in params.arms:
+                self._plan_arm(arm, seed)
+        self._add(
+            f"{self.results}/compare",
+            "compare",
+            {"study": params.study},
+            {"compare": _dump(params.compare)},
+            {folder: folder for folder in sorted([*self.evaluations(), *self.finetunings(), *self.pretrainings()])},
+        )
+
+    def _add(
+        self,
+        folder: str,
+        step: str,
+        job: dict[str, str | int],
+        values: dict[str, Any],
+        inputs: dict[str, str],
+        *code: str,
+    ) -> None:
+        keys = {role: self.recipes[source].key if source in self.recipes else source for role, source in inputs.items()}
+        self.recipes[folder] = Recipe(step=step, job=job, params=values, code=code_of(step, *code), inputs=keys)
+
+    def crops(self, name: str) -> str:
+        """Folder of a data set's crops."""
+        return f"data/crops/{name}-{self.params.crops.size}px"
+
+    def split(self, name: str) -> str:
+        """Folder of a data set's split."""
+        return f"data/splits/{name}-{self.params.crops.size}px"
+
+    def pretexts(self) -> list[str]:
+        """Tasks that some arm starts from."""
+        inits = {arm.init for arm in self.params.arms.values()}
+        return sorted(init.removeprefix("ssl:") for init in inits if init.startswith("ssl:"))
+
+    def pretrainings(self) -> list[str]:
+        """Folders of all pre-trainings."""
+        return [f"{self.results}/pretrain/{name}/seed{seed}" for name in self.pretexts() for seed in self.params.seeds]
+
+    def finetunings(self) -> list[str]:
+        """Folders of all fine-tunings."""
+        return [f"{self.results}/finetune/{arm}/seed{seed}" for arm in self.params.arms for seed in self.params.seeds]
+
+    def evaluations(self) -> list[str]:
+        """Folders of all evaluations."""
+        tail = [folder.removeprefix(f"{self.results}/finetune/") for folder in self.finetunings()]
+        return [f"{self.results}/evaluate/{name}/{t}" for name in self.params.test_on for t in tail]
+
+    def _plan_data(self, name: str) -> None:
+        dataset, job = self.params.datasets[name], {"dataset": name}
+        source, code = _dump(dataset.source), f"datasets/{dataset.source.model_dump()['kind']}"
+        self._add(f"data/raw/{name}", "acquire_dataset", {**job}, {"source": source}, {}, code)
+        cropping = {"source": source, "crop": _dump(dataset.crop), "crops": _dump(self.params.crops)}
+        self._add(self.crops(name), "crop_faces", {**job}, cropping, {"raw": f"data/raw/{name}"}, code)
+        inputs = {"crops": self.crops(name)}
+        if dataset.split.protocol:
+            if not (ROOT / dataset.split.protocol).exists():
+                raise UserError(
+                    f"datasets.{name}.split.protocol: no file {dataset.split.protocol}; give an existing one"
+                )
+            inputs["protocol"] = sha256(ROOT / dataset.split.protocol)
+        rule = dataset.split.model_dump(mode="json", exclude={"protocol"}) | {"protocol": str(dataset.split.protocol)}
+        if not dataset.split.protocol:
+            rule["protocol"] = None
+        self._add(self.split(name), "split_dataset", {**job}, {"split": rule}, inputs)
+
+    def _data(self) -> dict[str, str]:
+        return {"crops": self.crops(self.params.train_on), "split": self.split(self.params.train_on)}
+
+    def _plan_pretrain(self, name: str, seed: int) -> None:
+        task = _dump(self.params.pretext[name])
+        values = {"seed": seed, "backbone": self.params.network.backbone, "task": task}
+        self._add(
+            f"{self.results}/pretrain/{name}/seed{seed}",
+            "pretrain",
+            {"study": self.params.study, "pretext": name, "seed": seed},
+            values | {"training": _dump(self.params.pretrain)},
+            self._data(),
+            f"pretext/{task['kind']}",
+        )
+
+    def _plan_arm(self, name: str, seed: int) -> None:
+        arm, inputs = self.params.arms[name], self._data()
+        if arm.init.startswith("ssl:"):
+            inputs["encoder"] = f"{self.results}/pretrain/{arm.init.removeprefix('ssl:')}/seed{seed}"
+        elif arm.init.startswith("file:"):
+            path = Path(arm.init.removeprefix("file:"))
+            if not path.exists():
+                raise UserError(f"arms.{name}.init: no file {path}; give the path of a state dict")
+            inputs["encoder"] = sha256(path)
+        tasks = {t: _dump(self.params.pretext[t]) for t in arm.auxiliary}
+        values = {
+            "seed": seed,
+            "network": _dump(self.params.network),
+            "init": "encoder" if "encoder" in inputs else arm.init,
+            "auxiliary": {t: {"weight": arm.auxiliary[t], "task": task} for t, task in tasks.items()},
+            "views": arm.views,
+            "training": _dump(self.params.finetune),
+        }
+        job: dict[str, str | int] = {"study": self.params.study, "arm": name, "seed": seed}
+        folder = f"{self.results}/finetune/{name}/seed{seed}"
+        self._add(folder, "finetune", job, values, inputs, *(f"pretext/{t['kind']}" for t in tasks.values()))
+        for dataset in self.params.test_on:
+            self._add(
+                f"{self.results}/evaluate/{dataset}/{name}/seed{seed}",
+                "evaluate",
+                {**job, "dataset": dataset},
+                {"evaluate": _dump(self.params.evaluate)},
+                {"model": folder, "crops": self.crops(dataset), "split": self.split(dataset)},
+            )
+
+    def recipe_file(self, folder: str) -> str:
+        """Path of the recipe that the results in `folder` are to be made by."""
+        return f".recipes/{folder}/{self.recipes[folder].key}.json"
+
+    def write(self) -> None:
+        """Write the recipes that are not there yet and date them all."""
+        for folder, recipe in self.recipes.items():
+            path = Path(self.recipe_file(folder))
+            text = recipe.text()
+            if not path.exists() or path.read_text() != text:
+                with whole_file(path) as temporary:
+                    temporary.write_text(text)
+            made = Path(folder, "recipe.json")
+            current = made.exists() and made.read_text() == text
+            moment = 86400.0 if current else time.time()
+            os.utime(path, (moment, moment))

@@ -1,0 +1,50 @@
+# REQUIRED INPUTS  a data set's parameters (a recipe)
+# OUTPUTS          data/raw/{dataset}, data/crops/{dataset}-{size}px, data/splits/{dataset}-{size}px
+
+
+rule acquire_dataset:
+    input:
+        recipe=lambda w: plan.recipe_file(f"data/raw/{w.dataset}"),
+    output:
+        "data/raw/{dataset}/recipe.json",
+    log:
+        "logs/acquire_dataset/{dataset}.log",
+    threads: workflow.cores
+    shell:
+        "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output data/raw/{wildcards.dataset}"
+        " 2>&1 | tee {log}"
+
+
+rule crop_faces:
+    input:
+        recipe=lambda w: plan.recipe_file(f"data/crops/{w.dataset}-{w.size}px"),
+        raw=ancient("data/raw/{dataset}/recipe.json"),
+    output:
+        "data/crops/{dataset}-{size}px/crops.h5",
+        "data/crops/{dataset}-{size}px/rejected.csv",
+        "data/crops/{dataset}-{size}px/contact_sheet.jpg",
+        "data/crops/{dataset}-{size}px/recipe.json",
+    log:
+        "logs/crop_faces/{dataset}-{size}px.log",
+    threads: workflow.cores
+    shell:
+        "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
+        " --output data/crops/{wildcards.dataset}-{wildcards.size}px --threads {threads} 2>&1 | tee {log}"
+
+
+rule split_dataset:
+    input:
+        recipe=lambda w: plan.recipe_file(f"data/splits/{w.dataset}-{w.size}px"),
+        crops=ancient("data/crops/{dataset}-{size}px/crops.h5"),
+    output:
+        "data/splits/{dataset}-{size}px/split.json",
+        "data/splits/{dataset}-{size}px/recipe.json",
+    params:
+        protocol=lambda w: (
+            f"--protocol {workflow.basedir}/{p}" if (p := params.datasets[w.dataset].split.protocol) else ""
+        ),
+    log:
+        "logs/split_dataset/{dataset}-{size}px.log",
+    shell:
+        "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {input.crops} {params.protocol}"
+        " --output data/splits/{wildcards.dataset}-{wildcards.size}px 2>&1 | tee {log}"

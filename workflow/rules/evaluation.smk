@@ -1,0 +1,21 @@
+# REQUIRED INPUTS  a fine-tuned model; crops and split of a test data set
+# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}
+
+
+rule evaluate:
+    input:
+        recipe=lambda w: plan.recipe_file(f"{plan.results}/evaluate/{w.dataset}/{w.arm}/seed{w.seed}"),
+        model=ancient(f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors"),
+        crops=lambda w: ancient(f"{plan.crops(w.dataset)}/crops.h5"),
+        split=lambda w: ancient(f"{plan.split(w.dataset)}/split.json"),
+    output:
+        f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/metrics.json",
+        f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/predictions.parquet",
+        f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/recipe.json",
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
+    log:
+        f"logs/evaluate/{params.study}-{{dataset}}-{{arm}}-seed{{seed}}.log",
+    shell:
+        "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {input.model} --crops {input.crops}"
+        " --split {input.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"

@@ -1,0 +1,59 @@
+# REQUIRED INPUTS  crops and split of the training data set; for an arm with init, the backbone's weights
+# OUTPUTS          results/{study}/pretrain/{pretext}/seed{seed}, results/{study}/finetune/{arm}/seed{seed}
+
+TRAINING_DATA = {
+    "crops": f"{plan.crops(params.train_on)}/crops.h5",
+    "split": f"{plan.split(params.train_on)}/split.json",
+}
+
+
+def initial_weights(wildcards):
+    """The file that an arm's backbone starts from, or none."""
+    init = params.arms[wildcards.arm].init
+    if init.startswith("ssl:"):
+        folder = f"{plan.results}/pretrain/{init.removeprefix('ssl:')}"
+        return [ancient(f"{folder}/seed{wildcards.seed}/encoder.safetensors")]
+    return [ancient(init.removeprefix("file:"))] if init.startswith("file:") else []
+
+
+rule pretrain:
+    input:
+        recipe=lambda w: plan.recipe_file(f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"),
+        crops=ancient(TRAINING_DATA["crops"]),
+        split=ancient(TRAINING_DATA["split"]),
+    output:
+        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/encoder.safetensors",
+        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/history.csv",
+        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/run.json",
+        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/recipe.json",
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
+        key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+    log:
+        f"logs/pretrain/{params.study}-{{pretext}}-seed{{seed}}.log",
+    shell:
+        "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {input.crops} --split {input.split}"
+        " --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads} 2>&1 | tee {log}"
+
+
+rule finetune:
+    input:
+        recipe=lambda w: plan.recipe_file(f"{plan.results}/finetune/{w.arm}/seed{w.seed}"),
+        crops=ancient(TRAINING_DATA["crops"]),
+        split=ancient(TRAINING_DATA["split"]),
+        encoder=initial_weights,
+    output:
+        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors",
+        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/history.csv",
+        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/run.json",
+        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/recipe.json",
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
+        key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+        encoder=lambda w, input: f"--encoder {input.encoder}" if input.encoder else "",
+    log:
+        f"logs/finetune/{params.study}-{{arm}}-seed{{seed}}.log",
+    shell:
+        "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
+        " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads}"
+        " 2>&1 | tee {log}"
