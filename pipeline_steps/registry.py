@@ -1,6 +1,8 @@
 """Pretext tasks and data sets register themselves by existing: one module each, found by name."""
 
+import functools
 import inspect
+import operator
 import pkgutil
 from importlib import import_module
 from typing import Annotated, Any
@@ -34,4 +36,5 @@ def tagged_union(package: str, base: type[BaseModel]) -> Any:
         if found[0].model_fields["kind"].default != kind:
             raise TypeError(f'{module.__name__}.{found[0].__name__}: kind must be Literal["{kind}"] = "{kind}"')
         classes.append(found[0])
-    return Annotated[tuple(classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
+    union = functools.reduce(operator.or_, classes)
+    return Annotated[union, Field(discriminator="kind")] if len(classes) > 1 else union

@@ -1,5 +1,5 @@
 # REQUIRED INPUTS  a fine-tuned model; crops and split of a test data set
-# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}
+# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}, results/{study}/compare
 
 
 rule evaluate:
@@ -19,3 +19,21 @@ rule evaluate:
     shell:
         "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {input.model} --crops {input.crops}"
         " --split {input.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"
+
+
+rule compare:
+    input:
+        recipe=plan.recipe_file(f"{plan.results}/compare"),
+        evaluations=[ancient(f"{folder}/recipe.json") for folder in plan.evaluations()],
+    output:
+        f"{plan.results}/compare/table.md",
+        f"{plan.results}/compare/table.csv",
+        f"{plan.results}/compare/metrics.json",
+        f"{plan.results}/compare/recipe.json",
+    params:
+        folders=lambda w, input: " ".join(f"--evaluation {os.path.dirname(e)}" for e in input.evaluations),
+    log:
+        f"logs/compare/{params.study}.log",
+    shell:
+        f"python -m pipeline_steps.compare --recipe {{input.recipe}} --output {plan.results}/compare {{params.folders}}"
+        " 2>&1 | tee {log}"
