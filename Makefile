@@ -10,6 +10,16 @@ help:  ## List the targets
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
+reproduce: .venv/installed  ## Run the default study from data to table
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet rules
+	@echo; cat results/quick/compare/table.md; echo
+	@echo "table    results/quick/compare/table.md"
+	@echo "models   results/quick/finetune/*/seed*/model.safetensors"
+	@echo "runs     make ui"
+
+ui: .venv/installed  ## Open MLflow on this machine's runs (http://127.0.0.1:5000)
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+
 lint: .venv/installed  ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -21,4 +31,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help lint test clean
+.PHONY: help reproduce ui lint test clean

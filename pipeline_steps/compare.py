@@ -107,7 +107,7 @@ def as_markdown(table: pd.DataFrame, confidence: float) -> str:
     for name in SHOWN:
         shown[name] = [cell(row, name) for _, row in table.iterrows()]
     shown[f"error reduction ({confidence:.0%} interval)"] = [
-        "" if np.isnan(r.reduction) else f"{r.reduction:+.1f}% ({r.low:+.1f} to {r.high:+.1f})"
+        "" if pd.isna(r.reduction) else f"{r.reduction:+.1f}% ({r.low:+.1f} to {r.high:+.1f})"
         for r in table.reindex(columns=["reduction", "low", "high"]).itertuples()
     ]
     shown["verdict"] = table["verdict"]

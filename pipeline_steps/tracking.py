@@ -58,18 +58,15 @@ def _start(recipe: Recipe, checkpoints: Path | None) -> TrackedRun:
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    from mlflow.exceptions import MlflowException
+    from filelock import FileLock
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
     name = f"headpose-{recipe.job['study']}"
-    try:
-        experiment_id = client.create_experiment(name, artifact_location=Path("mlartifacts").absolute().as_uri())
-    except MlflowException:
+    with FileLock(".mlflow.lock"):  # jobs that start at once must not all lay out an empty database
+        client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
         experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            raise
-        experiment_id = experiment.experiment_id
+        artifacts = Path("mlartifacts").absolute().as_uri()
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(name, artifacts)
     kept = checkpoints / "mlflow_run_id" if checkpoints else None
     if kept and kept.exists():
         run = client.get_run(kept.read_text())
