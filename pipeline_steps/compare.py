@@ -107,8 +107,8 @@ def as_markdown(table: pd.DataFrame, confidence: float) -> str:
     for name in SHOWN:
         shown[name] = [cell(row, name) for _, row in table.iterrows()]
     shown[f"error reduction ({confidence:.0%} interval)"] = [
-        "" if pd.isna(r.reduction) else f"{r.reduction:+.1f}% ({r.low:+.1f} to {r.high:+.1f})"
-        for r in table.reindex(columns=["reduction", "low", "high"]).itertuples()
+        "" if pd.isna(point) else f"{point:+.1f}% ({low:+.1f} to {high:+.1f})"
+        for point, low, high in table.reindex(columns=["reduction", "low", "high"]).to_numpy(float)
     ]
     shown["verdict"] = table["verdict"]
     text: str = shown.to_markdown(index=False, disable_numparse=True)
