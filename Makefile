@@ -23,6 +23,7 @@ ui: .venv/installed  ## Open MLflow on this machine's runs (http://127.0.0.1:500
 lint: .venv/installed  ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
 
 test: .venv/installed lint  ## Set up, lint, and run all tests
