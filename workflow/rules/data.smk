@@ -39,12 +39,14 @@ rule split_dataset:
     output:
         "data/splits/{dataset}-{size}px/split.json",
         "data/splits/{dataset}-{size}px/recipe.json",
-    params:
-        protocol=lambda w: (
-            f"--protocol {workflow.basedir}/{p}" if (p := params.datasets[w.dataset].split.protocol) else ""
-        ),
     log:
         "logs/split_dataset/{dataset}-{size}px.log",
+    params:
+        protocol=lambda w: (
+            f"--protocol {workflow.basedir}/{p}"
+            if (p := params.datasets[w.dataset].split.protocol)
+            else ""
+        ),
     shell:
         "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {input.crops} {params.protocol}"
         " --output data/splits/{wildcards.dataset}-{wildcards.size}px 2>&1 | tee {log}"

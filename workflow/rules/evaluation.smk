@@ -4,7 +4,9 @@
 
 rule evaluate:
     input:
-        recipe=lambda w: plan.recipe_file(f"{plan.results}/evaluate/{w.dataset}/{w.arm}/seed{w.seed}"),
+        recipe=lambda w: plan.recipe_file(
+            f"{plan.results}/evaluate/{w.dataset}/{w.arm}/seed{w.seed}"
+        ),
         model=ancient(f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors"),
         crops=lambda w: ancient(f"{plan.crops(w.dataset)}/crops.h5"),
         split=lambda w: ancient(f"{plan.split(w.dataset)}/split.json"),
@@ -12,10 +14,10 @@ rule evaluate:
         f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/metrics.json",
         f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/predictions.parquet",
         f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/recipe.json",
-    params:
-        folder=lambda w, output: os.path.dirname(output[0]),
     log:
         f"logs/evaluate/{params.study}-{{dataset}}-{{arm}}-seed{{seed}}.log",
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
     shell:
         "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {input.model} --crops {input.crops}"
         " --split {input.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"
@@ -30,10 +32,12 @@ rule compare:
         f"{plan.results}/compare/table.csv",
         f"{plan.results}/compare/metrics.json",
         f"{plan.results}/compare/recipe.json",
-    params:
-        folders=lambda w, input: " ".join(f"--evaluation {os.path.dirname(e)}" for e in input.evaluations),
     log:
         f"logs/compare/{params.study}.log",
+    params:
+        folders=lambda w, input: " ".join(
+            f"--evaluation {os.path.dirname(e)}" for e in input.evaluations
+        ),
     shell:
         f"python -m pipeline_steps.compare --recipe {{input.recipe}} --output {plan.results}/compare {{params.folders}}"
         " 2>&1 | tee {log}"

@@ -18,7 +18,9 @@ def initial_weights(wildcards):
 
 rule pretrain:
     input:
-        recipe=lambda w: plan.recipe_file(f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"),
+        recipe=lambda w: plan.recipe_file(
+            f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"
+        ),
         crops=ancient(TRAINING_DATA["crops"]),
         split=ancient(TRAINING_DATA["split"]),
     output:
@@ -26,11 +28,11 @@ rule pretrain:
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/history.csv",
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/run.json",
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/recipe.json",
+    log:
+        f"logs/pretrain/{params.study}-{{pretext}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
-    log:
-        f"logs/pretrain/{params.study}-{{pretext}}-seed{{seed}}.log",
     shell:
         "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {input.crops} --split {input.split}"
         " --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads} 2>&1 | tee {log}"
@@ -38,7 +40,9 @@ rule pretrain:
 
 rule finetune:
     input:
-        recipe=lambda w: plan.recipe_file(f"{plan.results}/finetune/{w.arm}/seed{w.seed}"),
+        recipe=lambda w: plan.recipe_file(
+            f"{plan.results}/finetune/{w.arm}/seed{w.seed}"
+        ),
         crops=ancient(TRAINING_DATA["crops"]),
         split=ancient(TRAINING_DATA["split"]),
         encoder=initial_weights,
@@ -47,12 +51,12 @@ rule finetune:
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/history.csv",
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/run.json",
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/recipe.json",
+    log:
+        f"logs/finetune/{params.study}-{{arm}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
         encoder=lambda w, input: f"--encoder {input.encoder}" if input.encoder else "",
-    log:
-        f"logs/finetune/{params.study}-{{arm}}-seed{{seed}}.log",
     shell:
         "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
         " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads}"
