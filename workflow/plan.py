@@ -183,6 +183,11 @@ class Plan:
         """Path of the recipe that the results in `folder` are to be made by."""
         return f".recipes/{folder}/{self.recipes[folder].key}.json"
 
+    def is_current(self, folder: str) -> bool:
+        """Whether the results in `folder` were made by the very recipe that is planned for them."""
+        made = Path(folder, "recipe.json")
+        return folder not in self.recipes or (made.exists() and made.read_text() == self.recipes[folder].text())
+
     def write(self) -> None:
         """Write the recipes that are not there yet and date them all."""
         for folder, recipe in self.recipes.items():
@@ -191,7 +196,5 @@ class Plan:
             if not path.exists() or path.read_text() != text:
                 with whole_file(path) as temporary:
                     temporary.write_text(text)
-            made = Path(folder, "recipe.json")
-            current = made.exists() and made.read_text() == text
-            moment = 86400.0 if current else time.time()
+            moment = 86400.0 if self.is_current(folder) else time.time()
             os.utime(path, (moment, moment))

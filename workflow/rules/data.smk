@@ -18,7 +18,7 @@ rule acquire_dataset:
 rule crop_faces:
     input:
         recipe=lambda w: plan.recipe_file(f"data/crops/{w.dataset}-{w.size}px"),
-        raw=ancient("data/raw/{dataset}/recipe.json"),
+        raw=lambda w: result(f"data/raw/{w.dataset}/recipe.json"),
     output:
         "data/crops/{dataset}-{size}px/crops.h5",
         "data/crops/{dataset}-{size}px/rejected.csv",
@@ -35,7 +35,7 @@ rule crop_faces:
 rule split_dataset:
     input:
         recipe=lambda w: plan.recipe_file(f"data/splits/{w.dataset}-{w.size}px"),
-        crops=ancient("data/crops/{dataset}-{size}px/crops.h5"),
+        crops=lambda w: result(f"data/crops/{w.dataset}-{w.size}px/crops.h5"),
     output:
         "data/splits/{dataset}-{size}px/split.json",
         "data/splits/{dataset}-{size}px/recipe.json",

@@ -7,9 +7,11 @@ rule evaluate:
         recipe=lambda w: plan.recipe_file(
             f"{plan.results}/evaluate/{w.dataset}/{w.arm}/seed{w.seed}"
         ),
-        model=ancient(f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors"),
-        crops=lambda w: ancient(f"{plan.crops(w.dataset)}/crops.h5"),
-        split=lambda w: ancient(f"{plan.split(w.dataset)}/split.json"),
+        model=lambda w: result(
+            f"{plan.results}/finetune/{w.arm}/seed{w.seed}/model.safetensors"
+        ),
+        crops=lambda w: result(f"{plan.crops(w.dataset)}/crops.h5"),
+        split=lambda w: result(f"{plan.split(w.dataset)}/split.json"),
     output:
         f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/metrics.json",
         f"{plan.results}/evaluate/{{dataset}}/{{arm}}/seed{{seed}}/predictions.parquet",
@@ -26,7 +28,7 @@ rule evaluate:
 rule compare:
     input:
         recipe=plan.recipe_file(f"{plan.results}/compare"),
-        evaluations=[ancient(f"{folder}/recipe.json") for folder in plan.evaluations()],
+        evaluations=[result(f"{folder}/recipe.json") for folder in plan.evaluations()],
     output:
         f"{plan.results}/compare/table.md",
         f"{plan.results}/compare/table.csv",

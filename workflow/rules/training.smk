@@ -12,8 +12,8 @@ def initial_weights(wildcards):
     init = params.arms[wildcards.arm].init
     if init.startswith("ssl:"):
         folder = f"{plan.results}/pretrain/{init.removeprefix('ssl:')}"
-        return [ancient(f"{folder}/seed{wildcards.seed}/encoder.safetensors")]
-    return [ancient(init.removeprefix("file:"))] if init.startswith("file:") else []
+        return [result(f"{folder}/seed{wildcards.seed}/encoder.safetensors")]
+    return [result(init.removeprefix("file:"))] if init.startswith("file:") else []
 
 
 rule pretrain:
@@ -21,8 +21,8 @@ rule pretrain:
         recipe=lambda w: plan.recipe_file(
             f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"
         ),
-        crops=ancient(TRAINING_DATA["crops"]),
-        split=ancient(TRAINING_DATA["split"]),
+        crops=result(TRAINING_DATA["crops"]),
+        split=result(TRAINING_DATA["split"]),
     output:
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/encoder.safetensors",
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/history.csv",
@@ -43,8 +43,8 @@ rule finetune:
         recipe=lambda w: plan.recipe_file(
             f"{plan.results}/finetune/{w.arm}/seed{w.seed}"
         ),
-        crops=ancient(TRAINING_DATA["crops"]),
-        split=ancient(TRAINING_DATA["split"]),
+        crops=result(TRAINING_DATA["crops"]),
+        split=result(TRAINING_DATA["split"]),
         encoder=initial_weights,
     output:
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors",

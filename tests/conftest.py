@@ -1,0 +1,60 @@
+"""A finished tiny study, shared by all tests that ask what would run again or what came out."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "tests" / "studies" / "tiny.yaml"
+
+
+class World:
+    """A working directory with data and results of its own."""
+
+    def __init__(self, folder: Path, repository: Path = ROOT) -> None:
+        self.folder = folder
+        self.repository = repository
+
+    def snakemake(self, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
+        """Run snakemake on the tiny study, changed by an overlay."""
+        configs = [str(TINY)]
+        if overlay:
+            path = self.folder / "overlay.yaml"
+            path.write_text(yaml.safe_dump(overlay))
+            configs.append(str(path))
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
+        command += ["--snakefile", str(self.repository / "Snakefile"), "--configfile", *configs, *arguments]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return subprocess.run(
+            command, cwd=self.repository, env=environment, text=True, capture_output=True, check=False, timeout=600
+        )
+
+    def planned(self, overlay: dict | None = None) -> Counter[str]:
+        """Rules that would run, by number of jobs."""
+        done = self.snakemake("--dry-run", overlay=overlay)
+        assert done.returncode == 0, done.stderr
+        return Counter(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The tiny study, run once; tests must leave it as it is."""
+    world = World(tmp_path_factory.mktemp("tiny"))
+    done = world.snakemake()
+    assert done.returncode == 0, done.stderr[-3000:]
+    return world
+
+
+@pytest.fixture
+def copy(finished: World, tmp_path: Path) -> World:
+    """A copy of the finished study's results alone, as a fresh clone with restored outputs has them."""
+    for name in ("data", "results"):
+        shutil.copytree(finished.folder / name, tmp_path / name)
+    return World(tmp_path)

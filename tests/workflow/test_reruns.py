@@ -1,0 +1,68 @@
+"""What runs again after a change: with Snakemake's memory, and without it after outputs were restored."""
+
+from collections import Counter
+
+import pytest
+
+from tests.conftest import World
+
+pytestmark = pytest.mark.workflow
+
+ROTATION_CHAIN = {"pretrain": 1, "finetune": 2, "evaluate": 2, "compare": 1, "all": 1}
+EVERYTHING_TRAINED = {"pretrain": 1, "finetune": 4, "evaluate": 4, "compare": 1, "all": 1}
+
+CHANGES = [
+    ("nothing", {}, {}),
+    ("learning rate", {"finetune": {"learning_rate": 0.002}}, {"finetune": 4, "evaluate": 4, "compare": 1, "all": 1}),
+    (
+        "auxiliary weight of one arm",
+        {"arms": {"hybrid": {"auxiliary": {"puzzling": 0.5}}}},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+    ),
+    (
+        "parameter of an auxiliary task",
+        {"pretext": {"puzzling": {"dropout": 0.1}}},
+        {"finetune": 2, "evaluate": 2, "compare": 1, "all": 1},
+    ),
+    ("schedule of pre-training", {"pretrain": {"epochs": 2}}, ROTATION_CHAIN),
+    (
+        "a new arm",
+        {"arms": {"third": {"init": "random", "auxiliary": {"rotation": 0.1}}}},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+    ),
+    ("a new seed", {"seeds": [0, 1]}, EVERYTHING_TRAINED),
+    ("crop size", {"crops": {"size": 48}}, {"crop_faces": 1, "split_dataset": 1, **EVERYTHING_TRAINED}),
+    ("tracking", {"tracking": {"uri": "sqlite:///elsewhere.db"}}, {}),
+]
+
+
+@pytest.mark.parametrize(("overlay", "expected"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
+def test_a_change_runs_what_depends_on_it(finished: World, overlay, expected):
+    assert finished.planned(overlay) == Counter(expected)
+
+
+def test_a_revert_runs_nothing(finished: World):
+    assert finished.planned({"finetune": {"learning_rate": 0.002}})
+    assert not finished.planned()
+
+
+def test_restored_outputs_give_the_same_answers(copy: World):
+    assert not copy.planned()
+    change = {"finetune": {"learning_rate": 0.002}}
+    assert copy.planned(change) == Counter({"finetune": 4, "evaluate": 4, "compare": 1, "all": 1})
+    assert not copy.planned()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ({"finetune": {"lerning_rate": 1}}, "finetune.lerning_rate: unknown key"),
+        ({"finetune": {"learning_rate": "1e-3"}}, "write 1.0e-3"),
+        ({"finetune": {"learning_rate": -1.0}}, "finetune.learning_rate: Input should be greater than 0 (given: -1.0)"),
+        ({"arms": {"hybrid": {"auxiliary": {"jigsaw": 1.0}}}}, "arms.hybrid.auxiliary: 'jigsaw' is not defined"),
+    ],
+)
+def test_bad_parameters_stop_at_once_with_one_clear_line(finished: World, overlay, message):
+    done = finished.snakemake("--dry-run", overlay=overlay)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
