@@ -1,6 +1,7 @@
 # Self-supervised learning for head pose estimation: from data to the table of results.
 # Parameters: params.yaml, checked before anything runs. Other studies: --configfile studies/NAME.yaml
 import os
+import shlex
 import sys
 
 from snakemake.utils import min_version

@@ -88,8 +88,22 @@ class Dataset(Strict):
     """A data set as the study uses it."""
 
     source: Source
+    archive: Path | None = Field(
+        default=None,
+        strict=False,
+        description="official archive, or folder of its files; a relative path is looked up in $HEADPOSE_REAL_DATA, "
+        "else here. Where it lies changes no result, what it holds does",
+    )
     crop: CropRule
     split: SplitRule
+
+    @model_validator(mode="after")
+    def _archive_where_needed(self) -> Self:
+        if self.source.needs_archive and self.archive is None:
+            raise ValueError("archive: missing; give the path of the data set's archive or of its folder")
+        if not self.source.needs_archive and self.archive is not None:
+            raise ValueError("archive: this data set has none; remove the key")
+        return self
 
 
 class Crops(Strict):

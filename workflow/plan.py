@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
-from pipeline_steps.recipe import Recipe
+from pipeline_steps.recipe import Recipe, read_recipe
+from workflow.digests import digest
 
 ROOT = Path(__file__).resolve().parent.parent
 NEUTRAL = {"params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"}
@@ -119,9 +120,11 @@ class Plan:
     def _plan_data(self, name: str) -> None:
         dataset, job = self.params.datasets[name], {"dataset": name}
         source, code = _dump(dataset.source), f"datasets/{dataset.source.model_dump()['kind']}"
-        self._add(f"data/raw/{name}", "acquire_dataset", {**job}, {"source": source}, {}, code)
+        raw = f"data/raw/{name}"
+        contents = {"archive": self._contents(name, raw)} if dataset.archive else {}
+        self._add(raw, "acquire_dataset", {**job}, {"source": source}, contents, code)
         cropping = {"source": source, "crop": _dump(dataset.crop), "crops": _dump(self.params.crops)}
-        self._add(self.crops(name), "crop_faces", {**job}, cropping, {"raw": f"data/raw/{name}"}, code)
+        self._add(self.crops(name), "crop_faces", {**job}, cropping, {"raw": raw}, code)
         inputs = {"crops": self.crops(name)}
         if dataset.split.protocol:
             if not (ROOT / dataset.split.protocol).exists():
@@ -133,6 +136,25 @@ class Plan:
         if not dataset.split.protocol:
             rule["protocol"] = None
         self._add(self.split(name), "split_dataset", {**job}, {"split": rule}, inputs)
+
+    def archive(self, name: str) -> Path | None:
+        """Where a data set's archive lies on this machine."""
+        given = self.params.datasets[name].archive
+        return given and Path(os.environ.get("HEADPOSE_REAL_DATA", ""), given.expanduser())
+
+    def _contents(self, name: str, raw: str) -> str:
+        """Digest of a data set's archive; without the archive, of the one that its raw files were made from."""
+        archive = self.archive(name)
+        assert archive is not None
+        if archive.exists():
+            return digest(archive)
+        made = Path(raw, "recipe.json")
+        if made.exists():
+            return read_recipe(made).inputs["archive"]
+        raise UserError(
+            f"datasets.{name}.archive: no file or folder {archive}; get the archive from the data set's official page "
+            "and set HEADPOSE_REAL_DATA to the folder that holds it"
+        )
 
     def _data(self) -> dict[str, str]:
         return {"crops": self.crops(self.params.train_on), "split": self.split(self.params.train_on)}

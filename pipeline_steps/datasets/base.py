@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -37,9 +38,15 @@ class HeadPoseDataset(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    needs_archive: ClassVar[bool] = False
+    """Whether the files come from an archive or folder that the user has, named by `archive` in params.yaml."""
+
     @abstractmethod
-    def acquire(self, raw: Path) -> None:
-        """Fill the empty folder `raw`; raise UserError with a way out where the data cannot be had."""
+    def acquire(self, raw: Path, archive: Path | None) -> None:
+        """Fill the empty folder `raw`, from the archive or folder where the data set needs one.
+
+        Raises UserError with a way out where the data cannot be had.
+        """
 
     @abstractmethod
     def samples(self, raw: Path) -> Iterator[Sample]:

@@ -87,7 +87,7 @@ class Rendered(HeadPoseDataset):
     seed: int = Field(default=0, ge=0)
     pose: PosePrior = PosePrior()
 
-    def acquire(self, raw: Path) -> None:
+    def acquire(self, raw: Path, archive: Path | None = None) -> None:
         """Render into `raw`: images/NNNNNN.jpg and labels.parquet, with one process per usable core."""
         self.render(raw, processes=len(os.sched_getaffinity(0)))
 

@@ -10,9 +10,15 @@ rule acquire_dataset:
     log:
         "logs/acquire_dataset/{dataset}.log",
     threads: workflow.cores
+    params:
+        archive=lambda w: (
+            f"--archive {shlex.quote(str(a))}"
+            if (a := plan.archive(w.dataset))
+            else ""
+        ),
     shell:
         "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output data/raw/{wildcards.dataset}"
-        " 2>&1 | tee {log}"
+        " {params.archive} 2>&1 | tee {log}"
 
 
 rule crop_faces:
