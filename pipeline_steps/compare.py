@@ -9,14 +9,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from typer import Option
 
+from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
+from pipeline_steps.figures import cumulative_error, error_by_yaw, faces, save, training_curves
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison
 from pipeline_steps.pose.metrics import ANGLES, LABEL, PREDICTED, image_errors
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
+from pipeline_steps.tracking import track_run
 
 SHOWN = [*ANGLES, "mae", "geodesic", "maev"]
 
@@ -96,6 +100,86 @@ def compare_arms(folders: list[Path], params: Comparison) -> pd.DataFrame:
     return table.sort_values(["dataset", "rank", params.error]).drop(columns="rank").reset_index(drop=True)
 
 
+def errors_by_yaw(folders: list[Path]) -> pd.DataFrame:
+    """dataset, arm, seed, yaw (centre of the bin), n, and mean errors in degrees, from every metrics.json."""
+    rows = []
+    for folder in folders:
+        metrics, _ = read_evaluation(folder)
+        job = {name: metrics[name] for name in ("dataset", "arm", "seed")}
+        for part in metrics["by_yaw"]:
+            errors = {name: part[name] for name in ("n", "mae", "geodesic")}
+            rows.append(job | {"yaw": (part["low"] + part["high"]) / 2} | errors)
+    return pd.DataFrame(rows)
+
+
+def cumulative_errors(folders: list[Path]) -> pd.DataFrame:
+    """dataset, arm, seed, limit in degrees, share of images with a smaller geodesic error (0 to 1)."""
+    limits = np.arange(0.0, 30.5, 0.5)
+    rows = []
+    for folder in folders:
+        metrics, table = read_evaluation(folder)
+        shares = (table["geodesic_deg"].to_numpy()[:, None] < limits).mean(0)
+        job = {name: metrics[name] for name in ("dataset", "arm", "seed")}
+        rows += [job | {"limit": limit, "share": share} for limit, share in zip(limits, shares, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def histories(folders: list[Path]) -> pd.DataFrame:
+    """arm, seed and every epoch's row of each fine-tuning."""
+    tables = []
+    for folder in folders:
+        try:
+            run = json.loads((folder / "run.json").read_text())
+            tables.append(pd.read_csv(folder / "history.csv").assign(arm=run["arm"], seed=run["seed"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{folder}: not a whole fine-tuning ({error}); delete it and run again") from error
+    return pd.concat(tables, ignore_index=True)
+
+
+def best_and_worst(evaluation: Path, crops: Path) -> Figure:
+    """Faces with the eight smallest and the eight largest errors of one evaluation."""
+    _, table = read_evaluation(evaluation)
+    order = table["geodesic_deg"].argsort(kind="stable").to_numpy()
+    shown = table.iloc[np.concatenate([order[:8], order[8:][-8:]])]
+    with CropFile(crops) as file:
+        rows = [file.source_ids.index(source_id) for source_id in shown.index]
+        images = file.read(np.array(rows))
+    label, predicted = (shown[c].to_numpy(float).reshape(-1, 3, 3) for c in (LABEL, PREDICTED))
+    return faces(images, label, predicted, shown["geodesic_deg"].to_numpy())
+
+
+def dataset_of(crops: Path) -> str:
+    """Name of the data set that a crop file belongs to."""
+    with CropFile(crops) as file:
+        return str(file.file.attrs["dataset"])
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its index."""
+    with whole_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def draw_all(
+    table: pd.DataFrame, evaluations: list[Path], trainings: list[Path], crops: dict[str, Path], output: Path
+) -> None:
+    """Write every figure as SVG into output/figures, and the numbers behind the curves into output."""
+    by_yaw, cumulative, history = errors_by_yaw(evaluations), cumulative_errors(evaluations), histories(trainings)
+    write_csv(by_yaw, output / "error_by_yaw.csv")
+    write_csv(cumulative, output / "cumulative_error.csv")
+    write_csv(history, output / "training_curves.csv")
+    arms = list(dict.fromkeys(table["arm"]))
+    figures = output / "figures"
+    save(training_curves(history, arms), figures / "training_curves.svg")
+    for dataset, path in crops.items():
+        save(error_by_yaw(by_yaw[by_yaw["dataset"] == dataset], arms), figures / f"{dataset}_error_by_yaw.svg")
+        share = cumulative[cumulative["dataset"] == dataset]
+        save(cumulative_error(share, arms), figures / f"{dataset}_cumulative_error.svg")
+        best = table[table["dataset"] == dataset].sort_values("geodesic")["arm"].iloc[0]
+        of_best = [f for f in evaluations if read_evaluation(f)[0]["dataset"] == dataset and f.parent.name == best]
+        save(best_and_worst(min(of_best), path), figures / f"{dataset}_faces.svg")
+
+
 def as_markdown(table: pd.DataFrame, confidence: float) -> str:
     """The table for people: mean and spread in one cell."""
 
@@ -117,22 +201,25 @@ def as_markdown(table: pd.DataFrame, confidence: float) -> str:
 
 def compare(
     recipe: Annotated[Path, Option(help="parameters of this job")],
-    output: Annotated[Path, Option(help="folder for the tables")],
+    output: Annotated[Path, Option(help="folder for tables and figures")],
     evaluation: Annotated[list[Path], Option(help="folder of one evaluation; repeat for each")],
+    training: Annotated[list[Path], Option(help="folder of one fine-tuning; repeat for each")],
+    crops: Annotated[list[Path], Option(help="crops.h5 of one test data set; repeat for each")],
 ) -> None:
-    """Write table.md, table.csv and metrics.json."""
+    """Write table.md, table.csv, metrics.json, the figures, and the numbers behind them."""
     made = read_recipe(recipe)
     params = made.params_as(CompareParams).compare
-    table = compare_arms(evaluation, params)
-    with whole_file(output / "table.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    with whole_file(output / "table.md") as temporary:
-        temporary.write_text(as_markdown(table, params.confidence))
-    flat: dict[str, dict[str, dict[str, float]]] = {}
-    for _, row in table.iterrows():
-        numbers = {n: float(row[n]) for n in [*SHOWN, "reduction"] if n in row and not np.isnan(row[n])}
-        flat.setdefault(str(row["dataset"]), {})[str(row["arm"])] = numbers
-    write_json(output / "metrics.json", flat)
+    with track_run(made, output):
+        table = compare_arms(evaluation, params)
+        write_csv(table, output / "table.csv")
+        with whole_file(output / "table.md") as temporary:
+            temporary.write_text(as_markdown(table, params.confidence))
+        flat: dict[str, dict[str, dict[str, float]]] = {}
+        for _, row in table.iterrows():
+            numbers = {n: float(row[n]) for n in [*SHOWN, "reduction"] if n in row and not np.isnan(row[n])}
+            flat.setdefault(str(row["dataset"]), {})[str(row["arm"])] = numbers
+        write_json(output / "metrics.json", flat)
+        draw_all(table, evaluation, training, {dataset_of(path): path for path in crops}, output)
     seal(made, output / "recipe.json")
 
 

@@ -54,11 +54,10 @@ def evaluate(
             predicted,
         )
     metrics = summarise(table, params.evaluate)
-    with track_run(made, None) as run:
+    with track_run(made, output):
         with whole_file(output / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         write_json(output / "metrics.json", {**made.job, **metrics})
-        run.log_metrics({f"test/{made.job['dataset']}/{k}": v for k, v in metrics.items() if isinstance(v, float)})
     message = "evaluate %s/seed%s on %s: MAE %.2f, geodesic %.2f degrees over %d images"
     job = (made.job["arm"], made.job["seed"], made.job["dataset"])
     logger.info(message, *job, metrics["mae"], metrics["geodesic"], len(table))

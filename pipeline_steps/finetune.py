@@ -69,7 +69,7 @@ def finetune(
         backbone_learning_rate=1.0 if starts_random else params.training.backbone_learning_rate,
         frozen_epochs=0 if starts_random else params.training.frozen_epochs,
     )
-    with track_run(made, checkpoints) as run:
+    with track_run(made, output) as run:
         fitted = fit(
             module,
             loader(labelled, params.training.batch_size, params.seed),

@@ -40,7 +40,7 @@ def pretrain(
     torch.manual_seed(params.seed)
     network = HybridNetwork(params.backbone, None, tasks)
     module = MultiTask(network, tasks, {}, "siamese", params.training, train.size, params.seed)
-    with track_run(made, checkpoints) as run:
+    with track_run(made, output) as run:
         fitted = fit(
             module,
             loader(train, params.training.batch_size, params.seed),

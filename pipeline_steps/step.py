@@ -1,6 +1,7 @@
 """What all command lines of the steps have in common."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline_steps.progress import configure_logging
 def main(command: Callable[..., Any]) -> None:
     """Run a step's command; what the user can mend ends in one line on standard error and exit status 1."""
     configure_logging()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a stopped job still closes its tracked run
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     try:

@@ -1,19 +1,32 @@
-"""Mirrors training runs to MLflow; the files beside a result stay the truth. The only module that imports mlflow.
+"""Mirrors finished and running jobs to MLflow; the files beside a result stay the truth. The only user of mlflow.
 
 Configured by the environment: HEADPOSE_TRACKING=off switches it off, MLFLOW_TRACKING_URI names the store.
+
+python -m pipeline_steps.tracking sync [results]    send what the store lacks, such as after it was out of reach
+python -m pipeline_steps.tracking ui                open MLflow on this machine's runs, on a free port
 """
 
+import json
 import os
+import platform
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pipeline_steps.progress import logger
-from pipeline_steps.recipe import Recipe
+import typer
+
+from pipeline_steps.progress import configure_logging, logger
+from pipeline_steps.recipe import Recipe, read_recipe
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+STEPS = ("pretrain", "finetune", "evaluate", "compare")
+ROOT = Path(__file__).resolve().parent.parent
+_AFTERWARDS = "its files are kept; send them later: python -m pipeline_steps.tracking sync"
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -22,6 +35,10 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class TrackedRun:
@@ -43,7 +60,9 @@ class TrackedRun:
             entities = [Metric(name, value, now, step) for name, value in metrics.items()]
             self.client.log_batch(self.run_id, metrics=entities)
         except Exception as error:
-            logger.warning("MLflow is out of reach (%s): this run goes on untracked", str(error).splitlines()[0])
+            logger.warning(
+                "MLflow is out of reach (%s): this run goes on untracked; %s", _first_line(error), _AFTERWARDS
+            )
             self.client = None
 
     def log_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
@@ -53,50 +72,183 @@ class TrackedRun:
             self.logged_epochs = epoch
 
 
-def _start(recipe: Recipe, checkpoints: Path | None) -> TrackedRun:
+def _client() -> Any:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    from filelock import FileLock
+    os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT_URI)
     from mlflow.tracking import MlflowClient
 
-    name = f"headpose-{recipe.job['study']}"
+    return MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+
+
+def _experiment(client: Any, study: str) -> str:
+    name = f"headpose-{study}"
+    known = client.get_experiment_by_name(name)
+    if known:
+        return str(known.experiment_id)
+    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
+    return str(client.create_experiment(name, Path("mlartifacts").absolute().as_uri() if local else None))
+
+
+def _tagged(client: Any, experiment: str, tags: dict[str, str]) -> list[Any]:
+    """Runs that carry all the tags, the latest first."""
+    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    return list(client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"]))
+
+
+def _bury_dead(client: Any, experiment: str) -> None:
+    """End runs of this machine that are still called running although their process is gone."""
+    import psutil
+
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if tags.get("host") == platform.node() and not psutil.pid_exists(int(tags.get("pid", 0))):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _provenance() -> dict[str, str]:
+    """Commit of the code, and DVC's digest of the data where there is one."""
+    tags: dict[str, str] = {}
+    with suppress(OSError, subprocess.CalledProcessError):
+        git = ["git", "-C", str(ROOT)]
+        tags["git_commit"] = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=-3).strip()
+        changed = subprocess.check_output([*git, "status", "--porcelain", "-uno"], text=True, stderr=-3)
+        tags["git_changed_files"] = str(len(changed.splitlines()))
+        tags["mlflow.source.git.commit"] = tags["git_commit"]
+    lock = Path("dvc.lock")
+    if lock.exists():
+        import yaml
+
+        for stage in (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values():
+            tags |= {
+                f"dvc.{out['path']}": out["md5"] for out in stage.get("outs", []) if out["path"].startswith("data/")
+            }
+    return tags
+
+
+def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
+    """A new run, or the unfinished one of the same recipe and job, which goes on."""
+    from filelock import FileLock
+    from mlflow.entities import Dataset, DatasetInput, Param, RunTag
+
+    job = {name: str(value) for name, value in recipe.job.items()}
+    identity = {"stage": recipe.step, "recipe": recipe.key} | job
     with FileLock(".mlflow.lock"):  # jobs that start at once must not all lay out an empty database
-        client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
-        experiment = client.get_experiment_by_name(name)
-        artifacts = Path("mlartifacts").absolute().as_uri()
-        experiment_id = experiment.experiment_id if experiment else client.create_experiment(name, artifacts)
-    kept = checkpoints / "mlflow_run_id" if checkpoints else None
-    if kept and kept.exists():
-        run = client.get_run(kept.read_text())
-        client.update_run(run.info.run_id, "RUNNING")
-        epochs = [m.step for m in client.get_metric_history(run.info.run_id, "train_loss")]
-        return TrackedRun(client, run.info.run_id, max(epochs, default=0))
-    tags = {"stage": recipe.step, "recipe": recipe.key} | {k: str(v) for k, v in recipe.job.items()}
-    parts = [recipe.step, *(str(v) for k, v in recipe.job.items() if k not in ("study", "seed"))]
-    title = "/".join([*parts, f"seed{recipe.job.get('seed', 0)}"])
-    run = client.create_run(experiment_id, tags=tags, run_name=title)
-    for key, value in _flatten(recipe.params).items():
-        client.log_param(run.info.run_id, key, value)
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(run.info.run_id)
-    return TrackedRun(client, run.info.run_id)
+        client = _client()
+        experiment = _experiment(client, job["study"])
+        _bury_dead(client, experiment)
+    unfinished = [run for run in _tagged(client, experiment, identity) if run.info.status != "FINISHED"]
+    if unfinished:
+        run_id = unfinished[0].info.run_id
+        client.update_run(run_id, "RUNNING")
+        epochs = max((m.step for m in client.get_metric_history(run_id, "train_loss")), default=0)
+    else:
+        parts = [recipe.step, *(value for name, value in job.items() if name not in ("study", "seed"))]
+        title = "/".join([*parts, *([f"seed{job['seed']}"] if "seed" in job else [])])
+        run_id, epochs = client.create_run(experiment, tags=identity, run_name=title).info.run_id, 0
+        params = [Param(name, str(value)) for name, value in _flatten(recipe.params).items()]
+        client.log_batch(run_id, params=params[:100])
+    links = {}
+    for role, key in recipe.inputs.items():
+        if len(key) == 16 and (behind := _tagged(client, experiment, {"recipe": key})):
+            links[f"input.{role}"] = behind[0].info.run_id
+    process = {"host": platform.node(), "pid": str(os.getpid())} if by_process else {}
+    tags = [RunTag(name, value) for name, value in (_provenance() | links | process).items()]
+    client.log_batch(run_id, tags=tags)
+    digests = {role: key for role, key in recipe.inputs.items() if role in ("crops", "split")}
+    inputs = [DatasetInput(Dataset(role, key, "recipe", json.dumps({"recipe": key}))) for role, key in digests.items()]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+    return TrackedRun(client, run_id, epochs)
+
+
+def _log_model(run: TrackedRun, path: Path) -> None:
+    """Store the model so that `mlflow.pyfunc.load_model` and model serving can use it."""
+    import mlflow
+    import numpy as np
+    import torch
+    from mlflow.models import infer_signature
+
+    from pipeline_steps.network.inference import load_model
+
+    network, about = load_model(path)
+    example = np.zeros((1, 3, int(about["image_size"]), int(about["image_size"])), np.float32)
+    with torch.inference_mode():
+        signature = infer_signature(example, network(torch.from_numpy(example)).numpy())
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    with mlflow.start_run(run.run_id):
+        mlflow.pytorch.log_model(
+            network,
+            name="model",
+            signature=signature,
+            input_example=example,
+            code_paths=[str(ROOT / "pipeline_steps")],
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "torchvision", "safetensors", "pydantic"],
+            metadata=about,
+            serialization_format="pickle",
+        )
+
+
+def _log_outcome(run: TrackedRun, recipe: Recipe, output: Path) -> None:
+    """What lies in a finished job's folder: metrics the run lacks, files, figures, the model."""
+    client = run.client
+    if (output / "history.csv").exists():
+        import pandas as pd
+
+        for row in pd.read_csv(output / "history.csv").to_dict("records"):
+            epoch = int(row.pop("epoch"))
+            run.log_epoch(epoch, {str(name): float(value) for name, value in row.items()})
+        client.log_artifact(run.run_id, str(output / "history.csv"))
+    if recipe.step == "evaluate":
+        metrics = json.loads((output / "metrics.json").read_text())
+        numbers = {n: float(v) for n, v in metrics.items() if isinstance(v, float)}
+        named = {f"test/{recipe.job['dataset']}/{name}": value for name, value in numbers.items()}
+        run.log_metrics(named)
+        model = client.get_run(run.run_id).data.tags.get("input.model")
+        if model:  # so that fine-tuned runs can be compared by parameters and test errors at once
+            TrackedRun(client, model).log_metrics(named)
+        client.log_artifact(run.run_id, str(output / "metrics.json"))
+    if recipe.step == "compare":
+        for name in ("table.md", "table.csv", "figures"):
+            path = output / name
+            (client.log_artifacts if path.is_dir() else client.log_artifact)(run.run_id, str(path), "comparison")
+    if (output / "model.safetensors").exists():
+        _log_model(run, output / "model.safetensors")
 
 
 @contextmanager
-def track_run(recipe: Recipe, checkpoints: Path | None) -> Iterator[TrackedRun]:
+def _system_metrics(run: TrackedRun) -> Iterator[None]:
+    """Load of processors and memory, sampled while the job runs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    new_monitor: Any = SystemMetricsMonitor
+    monitor = new_monitor(run.run_id, resume_logging=True, tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+@contextmanager
+def track_run(recipe: Recipe, output: Path) -> Iterator[TrackedRun]:
     """A run that ends FINISHED, FAILED, or KILLED with the block; a resumed job goes on in its run.
 
-    checkpoints: where the run's id is kept while the job is unfinished.
+    output: folder of the job's results, mirrored once the block has ended well. Whatever MLflow does, the block runs.
     """
-    run = TrackedRun()
-    if os.environ.get("HEADPOSE_TRACKING") != "off":
-        try:
-            run = _start(recipe, checkpoints)
-        except Exception as error:
-            logger.warning("MLflow is out of reach (%s): this run goes untracked", str(error).splitlines()[0])
+    if os.environ.get("HEADPOSE_TRACKING") == "off":
+        yield TrackedRun()
+        return
+    try:
+        run, monitor = _open(recipe, by_process=True), None
+        monitor = _system_metrics(run)
+        monitor.__enter__()
+    except Exception as error:
+        logger.warning("MLflow is out of reach (%s): the job goes on; %s", _first_line(error), _AFTERWARDS)
+        yield TrackedRun()
+        return
     status = "FAILED"
     try:
         yield run
@@ -105,5 +257,62 @@ def track_run(recipe: Recipe, checkpoints: Path | None) -> Iterator[TrackedRun]:
         status = "KILLED"
         raise
     finally:
-        if run.client is not None:
-            run.client.set_terminated(run.run_id, status)
+        with suppress(Exception):
+            monitor.__exit__(None, None, None)
+        _close(run, recipe, output, status)
+
+
+def _close(run: TrackedRun, recipe: Recipe, output: Path, status: str) -> None:
+    if run.client is None:
+        return
+    try:
+        if status == "FINISHED":
+            _log_outcome(run, recipe, output)
+        run.client.set_terminated(run.run_id, status)
+    except Exception as error:
+        logger.warning("MLflow does not take the results (%s); %s", _first_line(error), _AFTERWARDS)
+        with suppress(Exception):
+            run.client.set_terminated(run.run_id, "FAILED")
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def sync(results: Annotated[Path, typer.Argument(help="folder below which results lie")] = Path("results")) -> None:
+    """Send every finished result that the store lacks, and end the runs whose processes are gone."""
+    found = [(path.parent, read_recipe(path)) for path in sorted(results.rglob("recipe.json"))]
+    sent = 0
+    for step in STEPS:  # in this order, so that a run finds those it builds upon
+        for folder, recipe in found:
+            if recipe.step != step:
+                continue
+            client = _client()
+            identity = {"stage": step, "recipe": recipe.key} | {k: str(v) for k, v in recipe.job.items()}
+            known = _tagged(client, _experiment(client, str(recipe.job["study"])), identity)
+            if any(run.info.status == "FINISHED" for run in known):
+                continue
+            run = _open(recipe, by_process=False)
+            _log_outcome(run, recipe, folder)
+            run.client.set_terminated(run.run_id, "FINISHED")
+            sent += 1
+    logger.info("sent %d runs to %s", sent, os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
+
+
+@app.command()
+def ui() -> None:
+    """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1."""
+    _client()
+    for port in range(5000, 5100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                break
+    print(f"MLflow: http://127.0.0.1:{port}", flush=True)
+    store = os.environ["MLFLOW_TRACKING_URI"]
+    command = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+if __name__ == "__main__":
+    configure_logging()
+    app()

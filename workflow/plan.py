@@ -76,7 +76,7 @@ class Plan:
             "compare",
             {"study": params.study},
             {"compare": _dump(params.compare)},
-            {folder: folder for folder in sorted([*self.evaluations(), *self.finetunings(), *self.pretrainings()])},
+            {folder: folder for folder in sorted([*self.evaluations(), *self.finetunings(), *self.test_crops()])},
         )
 
     def _add(
@@ -104,9 +104,9 @@ class Plan:
         inits = {arm.init for arm in self.params.arms.values()}
         return sorted(init.removeprefix("ssl:") for init in inits if init.startswith("ssl:"))
 
-    def pretrainings(self) -> list[str]:
-        """Folders of all pre-trainings."""
-        return [f"{self.results}/pretrain/{name}/seed{seed}" for name in self.pretexts() for seed in self.params.seeds]
+    def test_crops(self) -> list[str]:
+        """Folders of all test data sets' crops."""
+        return [self.crops(name) for name in self.params.test_on]
 
     def finetunings(self) -> list[str]:
         """Folders of all fine-tunings."""
