@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+RUN := PATH="$(abspath $(BIN)):$$PATH"
+STUDY := $(shell sed -n 's/^study: *//p' params.yaml)
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -10,15 +12,28 @@ help:  ## List the targets
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-reproduce: .venv/installed  ## Run the default study from data to table
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet rules
-	@echo; cat results/quick/compare/table.md; echo
-	@echo "table    results/quick/compare/table.md"
-	@echo "models   results/quick/finetune/*/seed*/model.safetensors"
+reproduce: .venv/installed  ## Run the default study from data to table and report
+	$(RUN) snakemake --quiet rules
+	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
+	@echo; cat results/$(STUDY)/compare/table.md; echo
+	@echo "table    results/$(STUDY)/compare/table.md"
+	@echo "report   results/$(STUDY)/report.html"
+	@echo "models   results/$(STUDY)/finetune/*/seed*/model.safetensors"
 	@echo "runs     make ui"
 
-ui: .venv/installed  ## Open MLflow on this machine's runs (http://127.0.0.1:5000)
-	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
+	$(RUN) python -m pipeline_steps.tracking ui
+
+report: .venv/installed  ## Write the report of the default study
+	$(RUN) snakemake --report results/$(STUDY)/report.html
+
+record: .venv/installed  ## Version data and results with DVC, once nothing is left to run
+	@$(RUN) snakemake --dry-run --quiet rules 2>&1 | grep -q "Nothing to be done" \
+		|| { echo "error: some jobs are left to run; run snakemake (or make reproduce) first" >&2; exit 1; }
+	$(RUN) dvc commit --force
+
+bench: .venv/installed  ## Measure the speed of rendering, reading and training side by side
+	$(RUN) python -m benchmarks
 
 lint: .venv/installed  ## Check style, formatting and types
 	$(BIN)/ruff check .
@@ -32,4 +47,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce ui lint test clean
+.PHONY: help reproduce ui report record bench lint test clean

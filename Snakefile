@@ -44,3 +44,19 @@ rule all:
     default_target: True
     input:
         f"{plan.results}/compare/recipe.json",
+
+
+rule all_data:
+    input:
+        *(f"{plan.crops(name)}/recipe.json" for name in plan.datasets()),
+        *(f"{plan.split(name)}/recipe.json" for name in plan.datasets()),
+
+
+rule all_pretrained:
+    input:
+        *(f"{folder}/recipe.json" for folder in plan.pretrainings()),
+
+
+rule all_finetuned:
+    input:
+        *(f"{folder}/recipe.json" for folder in plan.finetunings()),

@@ -174,7 +174,7 @@ def _log_model(run: TrackedRun, path: Path) -> None:
     from pipeline_steps.network.inference import load_model
 
     network, about = load_model(path)
-    example = np.zeros((1, 3, int(about["image_size"]), int(about["image_size"])), np.float32)
+    example = np.zeros((2, 3, int(about["image_size"]), int(about["image_size"])), np.float32)
     with torch.inference_mode():
         signature = infer_signature(example, network(torch.from_numpy(example)).numpy())
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
@@ -184,10 +184,8 @@ def _log_model(run: TrackedRun, path: Path) -> None:
             name="model",
             signature=signature,
             input_example=example,
-            code_paths=[str(ROOT / "pipeline_steps")],
-            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "torchvision", "safetensors", "pydantic"],
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
             metadata=about,
-            serialization_format="pickle",
         )
 
 

@@ -64,7 +64,7 @@ class Plan:
         self.params = params
         self.recipes: dict[str, Recipe] = {}
         self.results = f"results/{params.study}"
-        for name in dict.fromkeys([params.train_on, *params.test_on]):
+        for name in self.datasets():
             self._plan_data(name)
         for seed in params.seeds:
             for name in self.pretexts():
@@ -91,6 +91,10 @@ class Plan:
         keys = {role: self.recipes[source].key if source in self.recipes else source for role, source in inputs.items()}
         self.recipes[folder] = Recipe(step=step, job=job, params=values, code=code_of(step, *code), inputs=keys)
 
+    def datasets(self) -> list[str]:
+        """Names of the data sets that the study trains or tests on."""
+        return list(dict.fromkeys([self.params.train_on, *self.params.test_on]))
+
     def crops(self, name: str) -> str:
         """Folder of a data set's crops."""
         return f"data/crops/{name}-{self.params.crops.size}px"
@@ -107,6 +111,10 @@ class Plan:
     def test_crops(self) -> list[str]:
         """Folders of all test data sets' crops."""
         return [self.crops(name) for name in self.params.test_on]
+
+    def pretrainings(self) -> list[str]:
+        """Folders of all pre-trainings."""
+        return [f"{self.results}/pretrain/{name}/seed{seed}" for name in self.pretexts() for seed in self.params.seeds]
 
     def finetunings(self) -> list[str]:
         """Folders of all fine-tunings."""

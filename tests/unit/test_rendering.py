@@ -1,0 +1,111 @@
+"""Rendered heads: the label says what the picture shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.datasets.rendered import PosePrior, Rendered
+from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
+from pipeline_steps.rendering.people import make_person
+from pipeline_steps.rendering.raycast import HeadCaster
+from pipeline_steps.rendering.scenes import View, draw_light, pose_person, posed_landmarks
+
+NOSE_TIP, CHIN = 30, 8
+POSES = [(0, 0, 0), (35, 0, 0), (-35, 0, 0), (0, 30, 0), (0, 0, 25), (20, -15, 10)]
+
+
+@pytest.fixture(scope="module")
+def model() -> HeadModel:
+    return head_model(load_body_model())
+
+
+def project(points: np.ndarray, euler_deg: np.ndarray, position: np.ndarray, focal: float, size: int) -> np.ndarray:
+    """A pinhole camera written out again, with SciPy's rotations."""
+    yaw, pitch, roll = euler_deg
+    rotation = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True)
+    camera = rotation.apply(points) + position
+    depth = -camera[:, 2]
+    return np.stack([size / 2 + focal * camera[:, 0] / depth, size / 2 - focal * camera[:, 1] / depth], 1)
+
+
+@pytest.mark.parametrize("euler_deg", POSES, ids=str)
+def test_the_mesh_lies_in_the_picture_where_the_label_says(model, euler_deg):
+    size, focal, position = 128, 400.0, np.array([0.0, 0.0, -1.2])
+    rng = np.random.default_rng(0)
+    person = make_person(rng, model, model.identity(np.zeros(len(model.identity_shapes))), 0.5, 0.5)
+    posed = pose_person(model, person, {}, np.zeros(2), np.eye(3))
+    yaw, pitch, roll = euler_deg
+    rotation = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True).as_matrix()
+    view = View(rotation, position, focal, size)
+    caster = HeadCaster(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    camera = view.camera() | draw_light(rng, view) | {"samples": 1}
+    covered = caster.picture(posed.vertices, posed.normals, camera)[..., 3] > 0.5
+    pixels = project(posed.vertices, np.array(euler_deg), position, focal, size)
+    inside = ((pixels > 0) & (pixels < size)).all(1)
+    # the silhouette is that of the projected vertices: none outside it, and as high and wide as they are
+    assert covered[tuple(pixels[inside].astype(int).T[::-1])].mean() > 0.97
+    rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    used = np.unique(person.faces)
+    low, high = np.clip(pixels[used].min(0), 0, size), np.clip(pixels[used].max(0), 0, size)
+    assert np.abs([columns[0], rows[0]] - low).max() < 3
+    assert np.abs([columns[-1] + 1, rows[-1] + 1] - high).max() < 3
+    np.testing.assert_allclose(
+        view.project(posed_landmarks(model, posed)),
+        project(posed_landmarks(model, posed), np.array(euler_deg), position, focal, size),
+        atol=1e-6,
+    )
+
+
+def test_the_nose_points_where_the_angles_say(model):
+    def nose(euler_deg):
+        person = model.identity(np.zeros(len(model.identity_shapes)))
+        points = person[model.landmark_ids].mean(1)
+        pixels = project(points, np.array(euler_deg, float), np.array([0, 0, -1.5]), 400.0, 128)
+        return pixels[NOSE_TIP] - pixels[[36, 45]].mean(0)
+
+    straight = nose([0, 0, 0])
+    assert nose([35, 0, 0])[0] < straight[0] - 5, "+yaw looks to the image's left"
+    assert nose([0, 30, 0])[1] < straight[1] - 3, "+pitch looks up"
+    assert nose([0, 0, 30])[0] < straight[0] - 3, "+roll tilts the crown right, so the nose swings left of the eyes"
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rendered, Path]:
+    source = Rendered(subjects=2, images_per_subject=3, image_size=48, seed=5)
+    folder = tmp_path_factory.mktemp("rendered")
+    source.render(folder, processes=1)
+    return source, folder
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(rendered, tmp_path):
+    source, folder = rendered
+    source.render(tmp_path, processes=2)
+    for file in sorted(folder.rglob("*.jpg")):
+        assert file.read_bytes() == (tmp_path / file.relative_to(folder)).read_bytes()
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folder / "labels.parquet"), pd.read_parquet(tmp_path / "labels.parquet")
+    )
+
+
+def test_samples_carry_pose_person_box_and_landmarks(rendered):
+    source, folder = rendered
+    samples = list(source.samples(folder))
+    assert [s.subject for s in samples] == ["00000"] * 3 + ["00001"] * 3
+    for sample in samples:
+        assert np.allclose(sample.rotation @ sample.rotation.T, np.eye(3))
+        assert Image.open(sample.image).size == (48, 48)
+        x0, y0, x1, y1 = sample.box
+        assert x0 < sample.landmarks[NOSE_TIP, 0] < x1
+        assert y0 < sample.landmarks[CHIN, 1] <= y1 + 1
+
+
+def test_poses_keep_to_their_limits_and_their_number_changes_none_of_them():
+    poses = PosePrior().draw(np.random.default_rng(0), 2000)
+    assert (np.abs(poses) <= [90, 60, 45]).all()
+    assert np.ptp(poses[:, 0]) > 150
+    assert poses[:, 1].mean() < -2, "people look down rather than up"
+    np.testing.assert_array_equal(PosePrior().draw(np.random.default_rng(0), 10), poses[:10])
