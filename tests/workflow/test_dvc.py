@@ -79,7 +79,7 @@ def test_round_trip(finished: World, tmp_path: Path):
 
     remote = tmp_path / "remote"
     repository("dvc", "remote", "add", "-d", "local", str(remote))
-    repository("dvc", "push")
+    repository("dvc", "push", "--all-commits")
     shutil.rmtree(repository.folder / ".dvc" / "cache")
     for name in ("data", "results", ".snakemake"):
         shutil.rmtree(repository.folder / name)

@@ -21,10 +21,17 @@ rule acquire_dataset:
         " {params.archive} 2>&1 | tee {log}"
 
 
+def raw_files(wildcards):
+    """Raw files as input, but where up-to-date crops were restored without them, which is how DVC keeps data."""
+    raw = f"data/raw/{wildcards.dataset}/recipe.json"
+    crops = f"data/crops/{wildcards.dataset}-{wildcards.size}px"
+    return result(raw) if os.path.exists(raw) or not plan.is_current(crops) else []
+
+
 rule crop_faces:
     input:
         recipe=lambda w: plan.recipe_file(f"data/crops/{w.dataset}-{w.size}px"),
-        raw=lambda w: result(f"data/raw/{w.dataset}/recipe.json"),
+        raw=raw_files,
     output:
         "data/crops/{dataset}-{size}px/crops.h5",
         "data/crops/{dataset}-{size}px/rejected.csv",
