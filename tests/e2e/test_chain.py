@@ -1,0 +1,95 @@
+"""The whole chain on small data: what a finished study leaves behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT, World
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_table_has_a_row_per_arm_with_the_baseline_first(finished: World):
+    table = pd.read_csv(finished.folder / "results/tiny/compare/table.csv")
+    assert table["arm"].iloc[0] == "baseline"
+    assert set(table["arm"]) == {"baseline", "pretrained", "hybrid", "pretrained_hybrid"}
+    assert table[["yaw", "pitch", "roll"]].mean(axis=1).to_numpy() == pytest.approx(table["mae"].to_numpy())
+
+
+def test_errors_in_the_table_are_those_of_the_predictions(finished: World):
+    table = pd.read_csv(finished.folder / "results/tiny/compare/table.csv").set_index("arm")
+    for arm in table.index:
+        predictions = pd.read_parquet(
+            finished.folder / f"results/tiny/evaluate/rendered/{arm}/seed0/predictions.parquet"
+        )
+        assert len(predictions) == 8
+        assert predictions["geodesic_deg"].mean() == pytest.approx(table.loc[arm, "geodesic"], abs=1e-4)
+
+
+def test_parts_of_the_split_share_nobody(finished: World):
+    split = json.loads((finished.folder / "data/splits/rendered-32px/split.json").read_text())
+    who = split["subjects"]
+    assert not set(who["train"]) & set(who["test"])
+    assert not set(who["train"]) & set(who["validation"])
+    assert not set(who["test"]) & set(who["validation"])
+    assert set(who["labelled"]) < set(who["train"])
+    assert [len(split[part]) for part in ("train", "labelled", "validation", "test")] == [20, 12, 4, 8]
+
+
+def test_two_builds_of_the_crops_are_equal_to_the_byte(finished: World, tmp_path: Path):
+    made = finished.folder / "data/crops/rendered-32px"
+    command = [sys.executable, "-m", "pipeline_steps.crop_faces", "--recipe", str(made / "recipe.json")]
+    command += ["--raw", str(finished.folder / "data/raw/rendered"), "--output", str(tmp_path), "--threads", "2"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    for name in ("crops.h5", "contact_sheet.jpg"):
+        assert (tmp_path / name).read_bytes() == (made / name).read_bytes()
+    with h5py.File(tmp_path / "crops.h5") as file:
+        assert file["images"].shape == (32, 32, 32, 3)
+        assert np.allclose(np.linalg.det(file["rotation"][:]), 1, atol=1e-5)
+
+
+def crop_again(finished: World, raw: Path, output: Path) -> subprocess.CompletedProcess:
+    recipe = finished.folder / "data/crops/rendered-32px/recipe.json"
+    command = [sys.executable, "-m", "pipeline_steps.crop_faces", "--recipe", str(recipe), "--raw", str(raw)]
+    return subprocess.run([*command, "--output", str(output)], cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def test_corrupt_images_are_listed_and_too_many_of_them_stop_the_step(finished: World, tmp_path: Path):
+    raw = tmp_path / "raw"
+    shutil.copytree(finished.folder / "data/raw/rendered", raw)
+    (raw / "images/000003.jpg").write_bytes(b"not a jpeg")
+    done = crop_again(finished, raw, tmp_path / "crops")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "1 of 32 images are unusable, more than crops.max_rejected" in done.stderr
+    assert "000003" in (tmp_path / "crops/rejected.csv").read_text()
+    assert not (tmp_path / "crops/crops.h5").exists()
+    assert not (tmp_path / "crops/recipe.json").exists()
+
+
+def test_a_cut_off_crop_file_is_named_with_the_way_out(finished: World, tmp_path: Path):
+    whole = (finished.folder / "data/crops/rendered-32px/crops.h5").read_bytes()
+    (tmp_path / "crops.h5").write_bytes(whole[: len(whole) // 2])
+    recipe = finished.folder / "data/splits/rendered-32px/recipe.json"
+    command = [sys.executable, "-m", "pipeline_steps.split_dataset", "--recipe", str(recipe)]
+    command += ["--crops", str(tmp_path / "crops.h5"), "--output", str(tmp_path / "split")]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert "crops.h5: not a whole crop file" in done.stderr
+    assert "delete it and run snakemake again" in done.stderr
+    assert not (tmp_path / "split").exists()
+
+
+def test_the_report_holds_the_figures(finished: World, tmp_path: Path):
+    done = finished.snakemake("--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "report.html").read_text()
+    for name in ("table.csv", "rendered_error_by_yaw.svg", "rendered_faces.svg", "training_curves.svg"):
+        assert name in report

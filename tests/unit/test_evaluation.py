@@ -1,0 +1,74 @@
+"""Errors and comparisons against values worked out by hand or by SciPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.compare import reduction
+from pipeline_steps.params import Comparison, Evaluation
+from pipeline_steps.pose.geometry import euler_to_matrix, matrix_to_euler
+from pipeline_steps.pose.metrics import align, image_errors, prediction_table, summarise
+
+
+def test_errors_of_a_turn_about_one_axis():
+    label = np.zeros((1, 3))
+    predicted = euler_to_matrix(np.array([[12.0, 0, 0]]))
+    errors = image_errors(label, euler_to_matrix(label), predicted).iloc[0]
+    assert errors["yaw"] == pytest.approx(12)
+    assert errors["mae"] == pytest.approx(4)
+    assert errors["geodesic"] == pytest.approx(12)
+    assert errors["maev"] == pytest.approx(8), "two of the three axes move by 12 degrees"
+
+
+def test_angles_wrap():
+    label, predicted = np.array([[0.0, 0.0, 179.0]]), np.array([[0.0, 0.0, -179.0]])
+    errors = image_errors(label, euler_to_matrix(label), euler_to_matrix(predicted)).iloc[0]
+    assert errors["roll"] == pytest.approx(2)
+
+
+def test_alignment_removes_a_constant_turn_of_the_head_frame():
+    labels = Rotation.random(50, random_state=0)
+    offset = Rotation.from_euler("xyz", [5, -3, 8], degrees=True)
+    aligned = align(labels.as_matrix(), (labels * offset).as_matrix())
+    np.testing.assert_allclose(aligned, labels.as_matrix(), atol=1e-9)
+
+
+def table(euler: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    ids = [f"i{n}" for n in range(len(euler))]
+    subjects = [f"s{n % 5}" for n in range(len(euler))]
+    return prediction_table(ids, subjects, euler_to_matrix(euler), euler, euler_to_matrix(predicted))
+
+
+def test_summary_filters_bins_and_counts():
+    euler = np.array([[-45.0, 0, 0], [15, 0, 0], [20, 0, 0], [15, 0, 120]])
+    moved = euler + np.array([[3, 0, 0], [6, 0, 0], [12, 0, 0], [0, 0, 0]])
+    summary = summarise(table(euler, moved), Evaluation(max_angle=99.0))
+    assert (summary["n"], summary["left_out"]) == (3, 1)
+    assert summary["yaw"] == pytest.approx(7)
+    assert [summary[f"within_{limit}"] for limit in (5, 10, 15)] == pytest.approx([1 / 3, 2 / 3, 1])
+    bins = {(b["low"], b["high"]): (b["n"], b["geodesic"]) for b in summary["by_yaw"]}
+    assert bins[(-60.0, -30.0)] == (1, pytest.approx(3))
+    assert bins[(0.0, 30.0)] == (2, pytest.approx(9))
+    assert summary["mae_low"] <= summary["mae"] <= summary["mae_high"]
+
+
+def errors_of(values: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"sum": values, "count": [1.0] * len(values)}, index=[f"s{n}" for n in range(len(values))])
+
+
+def test_reduction_is_exact_where_every_subject_gains_alike_and_wide_where_they_differ():
+    baseline = errors_of([10.0, 20, 30, 40])
+    params = Comparison(baseline="baseline")
+    point, low, high = reduction([baseline * [0.8, 1]], [baseline], params)
+    assert (point, low, high) == (pytest.approx(20), pytest.approx(20), pytest.approx(20))
+    mixed = errors_of([5.0, 25, 20, 50])
+    point, low, high = reduction([mixed], [baseline], params)
+    assert point == pytest.approx(0)
+    assert low < 0 < high
+
+
+def test_gimbal_lock_does_not_break_the_geodesic_error():
+    euler = np.array([[90.0, 10, 20]])
+    again = euler_to_matrix(matrix_to_euler(euler_to_matrix(euler)))
+    assert image_errors(euler, euler_to_matrix(euler), again)["geodesic"].iloc[0] < 1e-5

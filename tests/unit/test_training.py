@@ -1,0 +1,134 @@
+"""Pose losses against formulas, and a training that is killed and goes on as if it had not been."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.errors import UserError
+from pipeline_steps.network.backbones import Backbone, load_weights
+from pipeline_steps.network.inference import load_model
+from pipeline_steps.network.pose_heads import POSE_HEADS
+from pipeline_steps.pose.geometry import euler_to_matrix
+from pipeline_steps.training.schedule import learning_rate_factor
+from tests.conftest import ROOT, World
+
+
+def test_the_6d_loss_is_the_geodesic_distance():
+    head = POSE_HEADS["rotation_6d"](4)
+    labels = torch.tensor(Rotation.random(16, random_state=0).as_matrix())
+    raw = torch.randn(16, 6, generator=torch.Generator().manual_seed(0)).double()
+    rotation = head.rotation(raw).double()
+    np.testing.assert_allclose(rotation @ rotation.mT, np.tile(np.eye(3), (16, 1, 1)), atol=1e-5)
+    expected = (Rotation.from_matrix(rotation.numpy()) * Rotation.from_matrix(labels.numpy()).inv()).magnitude().mean()
+    assert head.loss(raw, labels, torch.zeros(16, 3)).item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_binned_loss_follows_hopenet():
+    head = POSE_HEADS["binned"](4)
+    logits = torch.randn(5, 3, 66, generator=torch.Generator().manual_seed(0))
+    euler = torch.tensor([[0.0, 10, -20], [89, -3, 4], [-98.9, 98.9, 0], [1, 2, 3], [-45, 45, 5]])
+    probability = torch.exp(logits - torch.logsumexp(logits, 2, keepdim=True)).numpy()
+    cross, square = [], []
+    for image in range(5):
+        for angle in range(3):
+            value = euler[image, angle].item()
+            cross.append(-math.log(probability[image, angle, int((value + 99) // 3)]))
+            mean = (probability[image, angle] * np.arange(-97.5, 99, 3)).sum()
+            square.append(((mean - value) / 3) ** 2)
+    loss = head.loss(logits, euler_to_matrix(euler), euler).item()
+    assert loss == pytest.approx(np.mean(cross) + np.mean(square), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", POSE_HEADS)
+def test_every_head_learns_a_pose(name):
+    torch.manual_seed(0)
+    head = POSE_HEADS[name](8)
+    euler = torch.tensor([[40.0, -20, 10], [-60, 30, -15]])
+    features = torch.eye(2, 8)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.1)
+    for _ in range(400):
+        loss = head.loss(head(features), euler_to_matrix(euler), euler)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    relative = head.rotation(head(features)).detach() @ euler_to_matrix(euler).mT
+    assert np.degrees(Rotation.from_matrix(relative.numpy()).magnitude()).max() < 3
+
+
+def test_learning_rate_rises_linearly_and_falls_as_a_cosine():
+    factors = [learning_rate_factor(step, 100, 9) for step in range(100)]
+    assert factors[:9] == pytest.approx([0.1 * (i + 1) for i in range(9)])
+    assert factors[9] == 1
+    assert factors[9 + 91 // 2] == pytest.approx(0.5, abs=0.02)
+    assert factors[-1] < 0.001
+
+
+def test_weights_of_another_backbone_are_refused_by_name(tmp_path):
+    torch.save(Backbone("resnet50").resnet.state_dict(), tmp_path / "resnet50.pth")
+    with pytest.raises(UserError, match=r"resnet50.pth: .* another backbone's weights"):
+        load_weights(Backbone("resnet18"), tmp_path / "resnet50.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(UserError, match=r"broken.pth: cannot be read as weights"):
+        load_weights(Backbone("resnet18"), tmp_path / "broken.pth")
+
+
+def finetune(world: World, folder: Path, recipe: Path) -> list[str]:
+    data = world.folder / "data"
+    return [
+        *(sys.executable, "-m", "pipeline_steps.finetune", "--recipe", str(recipe)),
+        *("--crops", str(data / "crops/rendered-32px/crops.h5")),
+        *("--split", str(data / "splits/rendered-32px/split.json")),
+        *("--output", str(folder / "output"), "--checkpoints", str(folder / "checkpoints")),
+    ]
+
+
+@pytest.mark.workflow
+def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path: Path):
+    made = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/recipe.json").read_text())
+    made["params"]["training"]["epochs"] = 8
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(made))
+    environment = {"PATH": "/usr/bin:/bin", "HEADPOSE_TRACKING": "off", "PYTHONPATH": str(ROOT)}
+
+    def run(folder: Path) -> None:
+        subprocess.run(finetune(finished, folder, recipe), env=environment, cwd=tmp_path, check=True)
+
+    run(tmp_path / "whole")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(finetune(finished, killed, recipe), env=environment, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (killed / "checkpoints/last.ckpt").exists()
+    assert not (killed / "output/model.safetensors").exists(), "killed too late to prove anything"
+    run(killed)
+    whole, resumed = (load_file(tmp_path / name / "output/model.safetensors") for name in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    histories = [pd.read_csv(tmp_path / name / "output/history.csv") for name in ("whole", "killed")]
+    same = [h.drop(columns=["seconds", "images_per_second"]) for h in histories]
+    pd.testing.assert_frame_equal(*same)
+    assert not (killed / "checkpoints").exists()
+
+
+@pytest.mark.workflow
+def test_the_finished_model_predicts_rotations_without_the_auxiliary_heads(finished: World):
+    path = finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors"
+    network, about = load_model(path)
+    assert about["image_size"] == "32"
+    assert not any("auxiliary" in key for key in load_file(path))
+    rotation = network(torch.rand(2, 3, 32, 32)).detach()
+    np.testing.assert_allclose(rotation @ rotation.mT, np.tile(np.eye(3), (2, 1, 1)), atol=1e-5)
