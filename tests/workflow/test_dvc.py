@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, TINY, World
+from tests.conftest import ROOT, TINY, World, merged
 
 pytestmark = pytest.mark.workflow
-
-
-def merged(base: dict, overlay: dict) -> dict:
-    both = {k: merged(base[k], v) for k, v in overlay.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return {**base, **overlay, **both}
 
 
 class Repository:
