@@ -89,7 +89,9 @@ def _experiment(client: Any, study: str) -> str:
     if known:
         return str(known.experiment_id)
     local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
-    return str(client.create_experiment(name, Path("mlartifacts").absolute().as_uri() if local else None))
+    artifacts = Path("mlartifacts").absolute().as_uri() if local else None
+    kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
+    return str(client.create_experiment(name, artifacts, kind))
 
 
 def _tagged(client: Any, experiment: str, tags: dict[str, str]) -> list[Any]:
