@@ -14,7 +14,7 @@ help:  ## List the targets
 
 reproduce: .venv/installed  ## Run the default study from data to table and report
 	$(RUN) snakemake --quiet rules
-	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
+	@[ results/$(STUDY)/report.html -nt results/$(STUDY)/compare/recipe.json ] || $(MAKE) --no-print-directory report
 	@echo; cat results/$(STUDY)/compare/table.md; echo
 	@echo "table    results/$(STUDY)/compare/table.md"
 	@echo "report   results/$(STUDY)/report.html"
@@ -25,7 +25,7 @@ ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 	$(RUN) python -m pipeline_steps.tracking ui
 
 report: .venv/installed  ## Write the report of the default study
-	$(RUN) snakemake --report results/$(STUDY)/report.html
+	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
 
 record: .venv/installed  ## Version data and results with DVC, once nothing is left to run
 	@$(RUN) snakemake --dry-run --quiet rules 2>&1 | grep -q "Nothing to be done" \
