@@ -1,55 +1,15 @@
 """What a DVC user expects: record, compare, check out, push and pull, with Snakemake agreeing at every point."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.conftest import ROOT, TINY, World, merged
+from tests.conftest import Repository, World
 
 pytestmark = pytest.mark.workflow
-
-
-class Repository:
-    """A copy of the project under its own git, with the tiny study as its default."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
-        for name in listed.splitlines():
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        self.set_params(yaml.safe_load(TINY.read_text()))
-        (folder / ".venv").mkdir()
-        (folder / ".venv" / "installed").touch()
-        self("git", "init", "-q")
-        self("git", "config", "user.name", "test")
-        self("git", "config", "user.email", "test@example.org")
-
-    def set_params(self, overlay: dict) -> None:
-        path = self.folder / "params.yaml"
-        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), overlay)))
-
-    def __call__(self, *command: str, fails: bool = False) -> str:
-        programs = Path(sys.executable).parent
-        environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "HEADPOSE_TRACKING": "off"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False)
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + (done.stderr if fails else "")
-
-    def record(self, message: str) -> None:
-        self("make", "record", f"BIN={Path(sys.executable).parent}")
-        self("git", "add", "-A")
-        self("git", "commit", "-qm", message)
-
-    def nothing_to_do(self) -> bool:
-        return "Nothing to be done" in self("snakemake", "--dry-run", "--cores", "2")
 
 
 def test_round_trip(finished: World, tmp_path: Path):

@@ -1,10 +1,14 @@
 """What runs again after a change: with Snakemake's memory, and without it after outputs were restored."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.conftest import World
+from pipeline_steps.params import parse_params
+from tests.conftest import ROOT, TINY, Repository, World, merged
+from workflow.plan import Plan
 
 pytestmark = pytest.mark.workflow
 
@@ -51,6 +55,39 @@ def test_restored_outputs_give_the_same_answers(copy: World):
     change = {"finetune": {"learning_rate": 0.002}}
     assert copy.planned(change) == Counter({"finetune": 4, "evaluate": 4, "compare": 1, "all": 1})
     assert not copy.planned()
+
+
+def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Path):
+    repository = Repository(tmp_path / "repository").folder
+    world = World(finished.folder, repository)
+    assert not world.planned()
+    for module, expected in (
+        ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "all": 1}),
+        ("pose/metrics.py", {"evaluate": 4, "compare": 1, "all": 1}),
+        ("rendering/photographs.py", {"acquire_dataset": 1, "crop_faces": 1, "split_dataset": 1, **EVERYTHING_TRAINED}),
+        ("progress.py", {}),
+        ("tracking.py", {}),
+    ):
+        path = repository / "pipeline_steps" / module
+        text = path.read_text()
+        path.write_text(text + "\n# edited\n")
+        assert world.planned() == Counter(expected), module
+        path.write_text(text)
+    (repository / "pipeline_steps/pretext/puzzling.py").touch()
+    assert not world.planned(), "a touch without a change runs nothing"
+
+
+def test_facts_of_the_machine_run_nothing(finished: World):
+    done = finished.snakemake("--dry-run", "--cores", "1", "--resources", "gpu=1")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_the_order_of_arms_seeds_and_data_sets_changes_no_recipe():
+    values = merged(yaml.safe_load((ROOT / "params.yaml").read_text()), yaml.safe_load(TINY.read_text()))
+    values["seeds"] = [0, 1]
+    turned = values | {"seeds": [1, 0], "arms": dict(reversed(values["arms"].items()))}
+    plans = [Plan(parse_params(v)).recipes for v in (values, turned)]
+    assert plans[0] == plans[1]
 
 
 @pytest.mark.parametrize(
