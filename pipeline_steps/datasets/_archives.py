@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pipeline_steps.errors import UserError
 
@@ -42,16 +43,10 @@ def _unzip(archive: Path, target: Path, wanted: Callable[[str], bool]) -> int:
     count = 0
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
-            if member.is_dir() or not wanted(member.filename):
-                continue
-            path = PurePosixPath(member.filename)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{member.filename} would lie outside the folder")
-            destination = target / path
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            with file.open(member) as source, destination.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
-            count += 1
+            if not member.is_dir() and wanted(member.filename):
+                with file.open(member) as content:
+                    _write(content, member.filename, target)
+                count += 1
     return count
 
 
@@ -60,6 +55,18 @@ def _untar(archive: Path, target: Path, wanted: Callable[[str], bool]) -> int:
     with tarfile.open(archive) as file:
         for member in file:
             if member.isfile() and wanted(member.name):
-                file.extract(member, target, filter="data")
+                content = file.extractfile(member)
+                assert content is not None  # regular files have content
+                _write(content, member.name, target)
                 count += 1
     return count
+
+
+def _write(content: IO[bytes], name: str, target: Path) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name} would lie outside the folder")
+    destination = target / path
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with destination.open("wb") as copy:
+        shutil.copyfileobj(content, copy)
