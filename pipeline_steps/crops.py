@@ -52,6 +52,8 @@ class CropFile:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Images uint8 (n, S, S, 3) of the given rows, in their order."""
-        ordered, inverse = np.unique(np.asarray(rows), return_inverse=True)
-        images: np.ndarray = self.file["images"][ordered]
-        return images[inverse]
+        stored = self.file["images"]
+        images = np.empty((len(rows), *stored.shape[1:]), np.uint8)
+        for place, row in enumerate(rows):  # fifty times as fast as one selection of many rows
+            images[place] = stored[row]
+        return images

@@ -1,17 +1,32 @@
 """From rendered light to a photograph: backgrounds, exposure, colour cast, blur, noise and JPEG."""
 
 import io
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
+
+
+@cache
+def _interpolation(count: int, size: int) -> np.ndarray:
+    """Weights (size, count) that interpolate `count` values linearly at `size` places from the first to the last."""
+    places = np.linspace(0, count - 1, size)[:, None]
+    weights: np.ndarray = np.clip(1 - np.abs(places - np.arange(count)), 0, None)
+    return weights.astype(np.float32)
+
+
+def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
+    """An image (n, n, C) at (size, size, C), bilinear, corner on corner."""
+    weights = _interpolation(len(image), size)
+    return np.asarray(np.einsum("ij,jkc,lk->ilc", weights, image, weights, optimize=True))
 
 
 def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
     """Linear RGB (size, size, 3): a gradient, shapes at several scales, soft noise, more or less out of focus."""
     canvas = 96
     corners = rng.uniform(0, 255, (2, 2, 3)) * rng.uniform(0.3, 1) + rng.uniform(0, 60)
-    base = zoom(corners, (canvas / 2, canvas / 2, 1), order=1)
+    base = _enlarged(corners, canvas)
     image = Image.fromarray(np.clip(base, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     palette = rng.integers(0, 256, (6, 3))
@@ -30,7 +45,7 @@ def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
     pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32)
     for scale in (4, 12, 40):
         grain = rng.normal(0, rng.uniform(0, 14), (scale, scale, 1)).astype(np.float32)
-        pixels = pixels + zoom(grain, (size / scale, size / scale, 1), order=1)[:size, :size]
+        pixels = pixels + _enlarged(grain, size)
     return np.asarray(np.clip(pixels / 255.0, 0, 1) ** 2.2 * rng.uniform(0.3, 1.1), np.float32)
 
 
