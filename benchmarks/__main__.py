@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -99,12 +100,12 @@ def training() -> dict[str, float]:
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat):
                     losses, _ = module.losses(*batch, torch.Generator().manual_seed(0))
                 optimiser.zero_grad()
-                torch.stack(list(losses.values())).sum().backward()
+                torch.autograd.backward(list(losses.values()))
                 optimiser.step()
                 return len(images)
 
             if not tasks:
-                rates[f"training {precision}, plain pass"] = rate(lambda step=step: step(augmented=False))
+                rates[f"training {precision}, plain pass"] = rate(partial(step, augmented=False))
             rates[f"training {precision}, {name}"] = rate(step)
     return rates
 
