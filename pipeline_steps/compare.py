@@ -4,6 +4,7 @@ python -m pipeline_steps.compare --recipe RECIPE --output DIR --evaluation DIR -
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from pipeline_steps.tracking import track_run
 SHOWN = [*ANGLES, "mae", "geodesic", "maev"]
 
 
+@cache
 def read_evaluation(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.parquet of one evaluation, the latter by source id."""
     try:

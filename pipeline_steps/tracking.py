@@ -100,6 +100,11 @@ def _tagged(client: Any, experiment: str, tags: dict[str, str]) -> list[Any]:
     return list(client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"]))
 
 
+def _identity(recipe: Recipe) -> dict[str, str]:
+    """The tags that tell a job's run from all others."""
+    return {"stage": recipe.step, "recipe": recipe.key} | {name: str(value) for name, value in recipe.job.items()}
+
+
 def _bury_dead(client: Any, experiment: str) -> None:
     """End runs of this machine that are still called running although their process is gone."""
     import psutil
@@ -136,7 +141,7 @@ def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
     from mlflow.entities import Dataset, DatasetInput, Param, RunTag
 
     job = {name: str(value) for name, value in recipe.job.items()}
-    identity = {"stage": recipe.step, "recipe": recipe.key} | job
+    identity = _identity(recipe)
     with FileLock(".mlflow.lock"):  # jobs that start at once must not all lay out an empty database
         client = _client()
         experiment = _experiment(client, job["study"])
@@ -288,8 +293,7 @@ def sync(results: Annotated[Path, typer.Argument(help="folder below which result
             if recipe.step != step:
                 continue
             client = _client()
-            identity = {"stage": step, "recipe": recipe.key} | {k: str(v) for k, v in recipe.job.items()}
-            known = _tagged(client, _experiment(client, str(recipe.job["study"])), identity)
+            known = _tagged(client, _experiment(client, str(recipe.job["study"])), _identity(recipe))
             if any(run.info.status == "FINISHED" for run in known):
                 continue
             run = _open(recipe, by_process=False)
