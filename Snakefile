@@ -44,12 +44,14 @@ rule all:
     default_target: True
     input:
         f"{plan.results}/compare/recipe.json",
+        *(f"{plan.card(name)}/recipe.json" for name in plan.datasets()),
 
 
 rule all_data:
     input:
         *(f"{plan.crops(name)}/recipe.json" for name in plan.datasets()),
         *(f"{plan.split(name)}/recipe.json" for name in plan.datasets()),
+        *(f"{plan.card(name)}/recipe.json" for name in plan.datasets()),
 
 
 rule all_pretrained:

@@ -18,6 +18,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.figures import cumulative_error, error_by_yaw, faces, save, training_curves
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison
+from pipeline_steps.pictures import shown_rotation
 from pipeline_steps.pose.metrics import ANGLES, LABEL, PREDICTED, image_errors
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
@@ -74,9 +75,10 @@ def compare_arms(folders: list[Path], params: Comparison) -> pd.DataFrame:
     read = [read_evaluation(folder) for folder in folders]
     metrics = pd.DataFrame([m for m, _ in read])
     rows = []
-    for dataset, of_dataset in metrics.groupby("dataset"):
+    for dataset, of_dataset in metrics.reindex(columns=["dataset", "arm", "seed", *SHOWN]).groupby("dataset"):
+        error = params.error if of_dataset[params.error].notna().all() else "mae"
         tables = {
-            arm: [subject_errors(read[i][1], params.error) for i in group.sort_values("seed").index]
+            arm: [subject_errors(read[i][1], error) for i in group.sort_values("seed").index]
             for arm, group in of_dataset.groupby("arm")
         }
         if params.baseline not in tables:
@@ -102,6 +104,12 @@ def compare_arms(folders: list[Path], params: Comparison) -> pd.DataFrame:
     return table.sort_values(["dataset", "rank", params.error]).drop(columns="rank").reset_index(drop=True)
 
 
+def image_error(table: pd.DataFrame) -> "pd.Series[float]":
+    """Per image, in degrees: the geodesic error or, where some label is no full rotation, the MAE of known angles."""
+    geodesic = table["geodesic_deg"]
+    return geodesic if geodesic.notna().all() else table["mae_deg"]
+
+
 def errors_by_yaw(folders: list[Path]) -> pd.DataFrame:
     """dataset, arm, seed, yaw (centre of the bin), n, and mean errors in degrees, from every metrics.json."""
     rows = []
@@ -109,18 +117,18 @@ def errors_by_yaw(folders: list[Path]) -> pd.DataFrame:
         metrics, _ = read_evaluation(folder)
         job = {name: metrics[name] for name in ("dataset", "arm", "seed")}
         for part in metrics["by_yaw"]:
-            errors = {name: part[name] for name in ("n", "mae", "geodesic")}
+            errors = {name: part[name] for name in ("n", "mae", "geodesic") if name in part}
             rows.append(job | {"yaw": (part["low"] + part["high"]) / 2} | errors)
     return pd.DataFrame(rows)
 
 
 def cumulative_errors(folders: list[Path]) -> pd.DataFrame:
-    """dataset, arm, seed, limit in degrees, share of images with a smaller geodesic error (0 to 1)."""
+    """dataset, arm, seed, limit in degrees, share of images with a smaller `image_error` (0 to 1)."""
     limits = np.arange(0.0, 30.5, 0.5)
     rows = []
     for folder in folders:
         metrics, table = read_evaluation(folder)
-        shares = (table["geodesic_deg"].to_numpy()[:, None] < limits).mean(0)
+        shares = (image_error(table).to_numpy()[:, None] < limits).mean(0)
         job = {name: metrics[name] for name in ("dataset", "arm", "seed")}
         rows += [job | {"limit": limit, "share": share} for limit, share in zip(limits, shares, strict=True)]
     return pd.DataFrame(rows)
@@ -141,19 +149,22 @@ def histories(folders: list[Path]) -> pd.DataFrame:
 def best_and_worst(evaluation: Path, crops: Path) -> Figure:
     """Faces with the eight smallest and the eight largest errors of one evaluation."""
     _, table = read_evaluation(evaluation)
-    order = table["geodesic_deg"].argsort(kind="stable").to_numpy()
-    shown = table.iloc[np.concatenate([order[:8], order[8:][-8:]])]
+    errors = image_error(table)
+    order = errors.argsort(kind="stable").to_numpy()
+    places = np.concatenate([order[:8], order[8:][-8:]])
+    shown = table.iloc[places]
     with CropFile(crops) as file:
         rows = [file.source_ids.index(source_id) for source_id in shown.index]
         images = file.read(np.array(rows))
     label, predicted = (shown[c].to_numpy(float).reshape(-1, 3, 3) for c in (LABEL, PREDICTED))
-    return faces(images, label, predicted, shown["geodesic_deg"].to_numpy())
+    known = [shown_rotation(r, e) for r, e in zip(label, shown[ANGLES].to_numpy(float), strict=True)]
+    return faces(images, np.array(known), predicted, errors.to_numpy()[places])
 
 
 def dataset_of(crops: Path) -> str:
     """Name of the data set that a crop file belongs to."""
     with CropFile(crops) as file:
-        return str(file.file.attrs["dataset"])
+        return file.dataset
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -174,10 +185,11 @@ def draw_all(
     figures = output / "figures"
     save(training_curves(history, arms), figures / "training_curves.svg")
     for dataset, path in crops.items():
-        save(error_by_yaw(by_yaw[by_yaw["dataset"] == dataset], arms), figures / f"{dataset}_error_by_yaw.svg")
+        of_dataset = by_yaw[by_yaw["dataset"] == dataset].dropna(axis=1, how="all")
+        save(error_by_yaw(of_dataset, arms), figures / f"{dataset}_error_by_yaw.svg")
         share = cumulative[cumulative["dataset"] == dataset]
         save(cumulative_error(share, arms), figures / f"{dataset}_cumulative_error.svg")
-        best = table[table["dataset"] == dataset].sort_values("geodesic")["arm"].iloc[0]
+        best = table[table["dataset"] == dataset].sort_values(["geodesic", "mae"])["arm"].iloc[0]
         of_best = [f for f in evaluations if read_evaluation(f)[0]["dataset"] == dataset and f.parent.name == best]
         save(best_and_worst(min(of_best), path), figures / f"{dataset}_faces.svg")
 
@@ -187,7 +199,7 @@ def as_markdown(table: pd.DataFrame, confidence: float) -> str:
 
     def cell(row: "pd.Series[Any]", name: str) -> str:
         spread = row[f"{name}_std"]
-        return f"{row[name]:.2f}" + ("" if np.isnan(spread) else f" ± {spread:.2f}")
+        return "" if np.isnan(row[name]) else f"{row[name]:.2f}" + ("" if np.isnan(spread) else f" ± {spread:.2f}")
 
     shown = table[["dataset", "arm", "seeds"]].copy()
     for name in SHOWN:

@@ -1,6 +1,7 @@
 """Reading crops.h5, the file that `crop_faces` writes and all later steps read."""
 
 import json
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,14 +11,21 @@ import numpy as np
 
 from pipeline_steps.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+def stored_size(size: int, context: float) -> int:
+    """Side in pixels of a crop of `size` with `context` on each side, a share of `size`; the crop is its centre."""
+    return size + 2 * math.ceil(size * context)
 
 
 class CropFile:
     """An open crops.h5. Use as a context manager, or keep it open for a process's life.
 
-    size: side of the crops in pixels. rotation: float32 (N, 3, 3) in the project's convention.
-    euler_deg: float32 (N, 3) yaw, pitch, roll in degrees as the data set publishes them.
+    dataset: its name; source: file name and SHA-256 of the archive it comes from, if any; crop_rule: how it was cut.
+    size: side of the crops in pixels; stored: side with the context around them, from which training cuts its windows.
+    rotation: float32 (N, 3, 3) in the project's convention. euler_deg: float32 (N, 3) yaw, pitch, roll in degrees as
+    the data set publishes them. Both hold NaN where a label is unknown.
     Raises UserError where the file is missing, cut off or of another schema.
     """
 
@@ -26,12 +34,15 @@ class CropFile:
         try:
             self.file = h5py.File(path, "r")
             version = int(self.file.attrs["schema_version"])
-            self.size = int(self.file["images"].shape[1])
+            self.crop_rule: dict[str, Any] = json.loads(self.file.attrs["crop"])
+            self.dataset = str(self.file.attrs["dataset"])
+            self.source: dict[str, str] = json.loads(self.file.attrs["source"])
+            self.stored = int(self.file["images"].shape[1])
+            self.size = int(self.crop_rule["size"])
             self.rotation: np.ndarray = self.file["rotation"][:]
             self.euler_deg: np.ndarray = self.file["euler_deg"][:]
             self.subjects: list[str] = list(self.file["subject"].asstr()[:])
             self.source_ids: list[str] = list(self.file["source_id"].asstr()[:])
-            self.crop_rule: dict[str, Any] = json.loads(self.file.attrs["crop"])
         except (OSError, KeyError, ValueError) as error:
             raise UserError(f"{path}: not a whole crop file ({error}); delete it and run snakemake again") from error
         if version != SCHEMA_VERSION:
@@ -51,9 +62,14 @@ class CropFile:
         return len(self.source_ids)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Images uint8 (n, S, S, 3) of the given rows, in their order."""
+        """Crops uint8 (n, size, size, 3) of the given rows, in their order."""
+        edge = (self.stored - self.size) // 2
+        return self.read_with_context(rows)[:, edge : edge + self.size, edge : edge + self.size]
+
+    def read_with_context(self, rows: np.ndarray) -> np.ndarray:
+        """Crops and what lies around them, uint8 (n, stored, stored, 3), of the given rows, in their order."""
+        images = np.empty((len(rows), self.stored, self.stored, 3), np.uint8)
         stored = self.file["images"]
-        images = np.empty((len(rows), *stored.shape[1:]), np.uint8)
         for place, row in enumerate(rows):  # fifty times as fast as one selection of many rows
             images[place] = stored[row]
         return images

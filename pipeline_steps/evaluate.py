@@ -42,7 +42,10 @@ def evaluate(
     with CropFile(crops) as file:
         if str(file.size) != about["image_size"]:
             raise UserError(f"{crops}: crops of {file.size} px, but {model} was trained on {about['image_size']} px")
-        rows = np.array([i for i, source_id in enumerate(file.source_ids) if source_id in test])
+        known = np.isfinite(file.euler_deg).any(1)
+        rows = np.array([i for i, s in enumerate(file.source_ids) if s in test and known[i]], int)
+        if not len(rows):
+            raise UserError(f"{crops}: none of the {len(test)} test images has a pose label; take it out of test_on")
         predicted = np.concatenate(
             [predict_rotations(network, file.read(part)) for part in np.array_split(rows, len(rows) // 4096 + 1)]
         )
@@ -58,9 +61,9 @@ def evaluate(
         with whole_file(output / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         write_json(output / "metrics.json", {**made.job, **metrics})
-    message = "evaluate %s/seed%s on %s: MAE %.2f, geodesic %.2f degrees over %d images"
+    shown = ", ".join(f"{name} {metrics[name]:.2f}" for name in ("mae", "geodesic") if name in metrics)
     job = (made.job["arm"], made.job["seed"], made.job["dataset"])
-    logger.info(message, *job, metrics["mae"], metrics["geodesic"], len(table))
+    logger.info("evaluate %s/seed%s on %s: %s degrees over %d images", *job, shown, len(table))
     seal(made, output / "recipe.json")
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline_steps.crop_faces import draw_axes
 from pipeline_steps.files import whole_file
+from pipeline_steps.pictures import draw_axes
 
 matplotlib.use("svg")
 matplotlib.rcParams.update(
@@ -48,13 +48,14 @@ def _lines(table: pd.DataFrame, x: str, y: str, arms: list[str], xlabel: str, yl
 
 
 def error_by_yaw(table: pd.DataFrame, arms: list[str]) -> Figure:
-    """table: arm, seed, yaw (centre of the bin, degrees), geodesic (mean error, degrees)."""
-    return _lines(table, "yaw", "geodesic", arms, "yaw of the head (degrees)", "mean geodesic error (degrees)")
+    """table: arm, seed, yaw (centre of the bin, degrees), mean error in degrees: geodesic or, without one, mae."""
+    error, name = ("geodesic", "geodesic error") if "geodesic" in table else ("mae", "absolute error")
+    return _lines(table, "yaw", error, arms, "yaw of the head (degrees)", f"mean {name} (degrees)")
 
 
 def cumulative_error(table: pd.DataFrame, arms: list[str]) -> Figure:
-    """table: arm, seed, limit (degrees), share (of images with a geodesic error below the limit, 0 to 1)."""
-    return _lines(table, "limit", "share", arms, "geodesic error (degrees)", "share of test images below")
+    """table: arm, seed, limit (degrees), share (of images with an error below the limit, 0 to 1)."""
+    return _lines(table, "limit", "share", arms, "error (degrees)", "share of test images below")
 
 
 def training_curves(table: pd.DataFrame, arms: list[str]) -> Figure:
@@ -62,10 +63,23 @@ def training_curves(table: pd.DataFrame, arms: list[str]) -> Figure:
     return _lines(table, "epoch", "val_geodesic_deg", arms, "epoch", "validation geodesic error (degrees)")
 
 
+def pose_histogram(euler_deg: np.ndarray) -> Figure:
+    """How often yaw, pitch and roll take which value; euler_deg: (N, 3) in degrees, NaN where unknown."""
+    figure = Figure(figsize=(9, 2.4), layout="constrained")
+    for axes, name, values in zip(
+        figure.subplots(1, 3, sharey=True), ("yaw", "pitch", "roll"), euler_deg.T, strict=True
+    ):
+        known = values[np.isfinite(values)]
+        reach = 5 * np.ceil(max(95.0, *np.abs(known)) / 5) if len(known) else 95
+        axes.hist(known, bins=np.arange(-reach, reach + 5, 5), color=COLOURS[1])
+        axes.set(xlabel=f"{name} (degrees)", xlim=(-reach, reach))
+    return figure
+
+
 def faces(images: np.ndarray, label: np.ndarray, predicted: np.ndarray, errors: np.ndarray) -> Figure:
     """The eight best and the eight worst predictions, each as two crops: axes of the label above the prediction's.
 
-    images: uint8 (N, S, S, 3). label, predicted: (N, 3, 3). errors: geodesic, in degrees (N,). N is at least 1; the
+    images: uint8 (N, S, S, 3). label, predicted: (N, 3, 3). errors: in degrees (N,). N is at least 1; the
     images are shown in their order, eight to a row.
     """
     columns = min(8, len(images))

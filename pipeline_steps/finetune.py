@@ -55,7 +55,9 @@ def finetune(
     made = read_recipe(recipe)
     params = made.params_as(FinetuneParams)
     parts = read_split(split)
-    labelled, validation = CropDataset(crops, parts["labelled"]), CropDataset(crops, parts["validation"])
+    labelled, validation = CropDataset(crops, parts["labelled"], True), CropDataset(crops, parts["validation"])
+    labelled.require_labels("to fine-tune on")
+    validation.require_labels("to validate on")
     network = build_network(params, encoder)
     starts_random = params.init == "random"
     module = MultiTask(

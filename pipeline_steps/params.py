@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline_steps.boxes import BoxRule
+from pipeline_steps.catalogue import Record
 from pipeline_steps.datasets.base import HeadPoseDataset
 from pipeline_steps.errors import UserError
 from pipeline_steps.pretext.base import PretextTask
@@ -47,9 +49,10 @@ Limits = Annotated[
 class CropRule(Strict):
     """Which square is cut out around a head."""
 
-    box: Literal["given_box", "landmarks", "whole_image"] = Field(
-        description="given_box: the data set's own head box; landmarks: the bounding box of its landmarks; "
-        "whole_image: the picture is a crop already"
+    box: BoxRule = Field(
+        description="landmarks_loose: the landmarks' bounding box with forehead and cheeks, as Hopenet; "
+        "landmarks_tight: the bounding box itself; projected_head: the recorded head seen through the calibrated "
+        "camera (BIWI); given_box: the data set's own head box; whole_image: the picture is a crop already"
     )
     margin: float = Field(
         default=0.0, ge=-0.4, le=2, description="added on each side, as a share of the box's longer side"
@@ -61,12 +64,14 @@ class SplitRule(Strict):
 
     seed: int = Field(default=0, ge=0)
     test_subjects: int | Literal["all"] | None = Field(
-        default=None, description="how many subjects are drawn for testing; all: the whole set is a test set"
+        default=None,
+        description="how many subjects are drawn for testing; all: the whole set is a test set; 0: none of it is",
     )
     protocol: Path | None = Field(
         default=None,
         strict=False,
-        description="a file that names the test subjects instead, relative to the repository",
+        description="a file that says which images count and, instead of test_subjects, who is tested on; relative "
+        "to the repository",
     )
     validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
     labelled_subjects: int | Literal["all"] = Field(
@@ -78,9 +83,9 @@ class SplitRule(Strict):
     )
 
     @model_validator(mode="after")
-    def _one_test_rule(self) -> Self:
-        if (self.test_subjects is None) == (self.protocol is None):
-            raise ValueError("give either test_subjects or protocol")
+    def _test_rule(self) -> Self:
+        if self.test_subjects is None and self.protocol is None:
+            raise ValueError("give test_subjects, or a protocol that names them")
         return self
 
 
@@ -91,16 +96,15 @@ class Dataset(Strict):
     archive: Path | None = Field(
         default=None,
         strict=False,
-        description="official archive, or folder of its files; a relative path is looked up in $HEADPOSE_REAL_DATA, "
-        "else here. Where it lies changes no result, what it holds does",
+        description="the archive, or a folder of its files, to use as it is; a relative path is looked up in "
+        "$HEADPOSE_REAL_DATA, else here. Without it the official archive is looked for there and in data/archives, and "
+        "downloaded. Where an archive lies changes no result, what it holds does",
     )
     crop: CropRule
     split: SplitRule
 
     @model_validator(mode="after")
-    def _archive_where_needed(self) -> Self:
-        if self.source.needs_archive and self.archive is None:
-            raise ValueError("archive: missing; give the path of the data set's archive or of its folder")
+    def _archive_where_used(self) -> Self:
         if not self.source.needs_archive and self.archive is not None:
             raise ValueError("archive: this data set has none; remove the key")
         return self
@@ -109,7 +113,13 @@ class Dataset(Strict):
 class Crops(Strict):
     """What all data sets of a study share, so that one network can read them."""
 
-    size: int = Field(ge=16, le=1024, description="side of the square crops in pixels")
+    size: int = Field(ge=16, le=1024, description="side in pixels of the square crops that a network sees")
+    context: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="stored around every crop on each side, as a share of its side: what training windows may reach",
+    )
     border: Literal["reflect", "constant"] = Field(default="reflect", description="what lies beyond the picture's edge")
     max_rejected: Fraction = Field(default=0.01, description="more unusable images than this share stop the run")
 
@@ -118,7 +128,16 @@ class Augmentation(Strict):
     """Applied to training images in one batch on the training device, with parameters drawn per image."""
 
     flip: Fraction = Field(default=0.5, description="probability of a mirrored image; the pose label is mirrored too")
-    scale: Limits = Field(default=(1.0, 1.0), description="size of the window that is cut out, as a share of the crop")
+    scale: Limits = Field(
+        default=(1.0, 1.0),
+        description="side of the window that is cut out, as a share of the crop's; above 1 it needs crops.context",
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="largest move of the window's centre, as a share of the crop's side, as far as the context reaches",
+    )
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
@@ -195,11 +214,6 @@ class Arm(Strict):
 class Evaluation(Strict):
     """How test errors are computed."""
 
-    max_angle: float | None = Field(
-        default=None,
-        gt=0,
-        description="leave out images with a yaw, pitch or roll beyond this many degrees (AFLW2000: 99)",
-    )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
         description="report the share of images with a geodesic error below these, in degrees",
@@ -231,8 +245,16 @@ class Params(Strict):
 
     study: Name
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    catalogue: Path = Field(
+        default=Path("workflow/resources/datasets.yaml"),
+        strict=False,
+        description="table of data sets: pages, downloads, checksums, licences; relative to the repository",
+    )
     datasets: dict[Name, Dataset]
     train_on: Name
+    pretrain_on: Name | None = Field(
+        default=None, description="data set that pre-training sees instead of train_on; it needs no labels"
+    )
     test_on: list[Name] = Field(min_length=1)
     crops: Crops
     pretext: dict[Name, Task]
@@ -262,7 +284,6 @@ class Params(Strict):
         for key, names in (("seeds", self.seeds), ("test_on", self.test_on)):
             if len(set(names)) < len(names):
                 raise ValueError(f"{key}: {names} names one twice")
-        known("train_on", self.train_on, self.datasets)
         for name in self.test_on:
             known("test_on", name, self.datasets)
         known("compare.baseline", self.compare.baseline, self.arms)
@@ -279,12 +300,25 @@ class Params(Strict):
                     pretext.check_image_size(self.crops.size)
                 except ValueError as error:
                     raise ValueError(f"pretext.{name}: {error}; crops.size is {self.crops.size}") from error
-        if self.datasets[self.train_on].split.test_subjects == "all":
-            raise ValueError(f"datasets.{self.train_on}.split.test_subjects: 'all' leaves nothing to train on")
-        if not self.datasets[self.train_on].split.validation_subjects:
-            raise ValueError(
-                f"datasets.{self.train_on}.split.validation_subjects: at least 1 is needed to choose the epoch"
-            )
+        for key, name in (("train_on", self.train_on), ("pretrain_on", self.pretrain_on or self.train_on)):
+            known(key, name, self.datasets)
+            split = self.datasets[name].split
+            if split.test_subjects == "all":
+                raise ValueError(f"datasets.{name}.split.test_subjects: 'all' leaves nothing to train on")
+            if not split.validation_subjects:
+                raise ValueError(
+                    f"datasets.{name}.split.validation_subjects: at least 1 is needed to validate training"
+                )
+        for name in self.test_on:
+            if self.datasets[name].split.test_subjects == 0:
+                raise ValueError(f"datasets.{name}.split.test_subjects: 0, but test_on names {name!r}")
+        reach = 1 + 2 * self.crops.context
+        for stage, training in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if training.augmentation.scale[1] > reach:
+                raise ValueError(
+                    f"{stage}.augmentation.scale: windows of up to {training.augmentation.scale[1]:g} times the crop "
+                    f"reach beyond what is stored, {reach:g} times; raise crops.context"
+                )
         return self
 
 
@@ -333,6 +367,12 @@ class FinetuneParams(Strict):
     auxiliary: dict[Name, Auxiliary]
     views: Literal["siamese", "single_view"]
     training: FinetuneTraining
+
+
+class DescribeParams(Strict):
+    """What `describe_dataset` is told."""
+
+    record: Record | None = Field(description="the data set's row in the table of data sets, if it has one")
 
 
 class EvaluateParams(Strict):

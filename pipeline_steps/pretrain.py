@@ -35,7 +35,7 @@ def pretrain(
     made = read_recipe(recipe)
     params = made.params_as(PretrainParams)
     parts = read_split(split)
-    train, validation = CropDataset(crops, parts["train"]), CropDataset(crops, parts["validation"])
+    train, validation = CropDataset(crops, parts["train"], True), CropDataset(crops, parts["validation"])
     tasks = {str(made.job["pretext"]): params.task}
     torch.manual_seed(params.seed)
     network = HybridNetwork(params.backbone, None, tasks)

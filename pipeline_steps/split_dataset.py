@@ -1,28 +1,40 @@
 """Divide a data set by subject: who trains, who of them is labelled, who validates, who is tested on.
 
-python -m pipeline_steps.split_dataset --recipe RECIPE --crops CROPS.h5 --output DIR
+python -m pipeline_steps.split_dataset --recipe RECIPE --crops CROPS.h5 [--protocol PROTOCOL.yaml] --output DIR
 """
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
+import pandas as pd
 from typer import Option
 
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import write_json
 from pipeline_steps.params import SplitParams, SplitRule
+from pipeline_steps.progress import logger
+from pipeline_steps.protocols import Protocol, listed_images, read_protocol
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
 
 
-def divide(source_ids: list[str], subjects: list[str], rule: SplitRule, tested: list[str] | None) -> dict[str, Any]:
-    """Source ids by part, and the subjects behind them.
+def kept_by(crops: CropFile, max_angle: float | None, listed: list[str] | None) -> np.ndarray:
+    """Whether (N,) each image counts: none of its angles beyond `max_angle` degrees, and its name among the listed."""
+    kept = np.ones(len(crops), bool)
+    if max_angle is not None:
+        kept &= ~(np.abs(crops.euler_deg) > max_angle).any(1)  # an unknown angle excludes nothing
+    if listed is not None:
+        kept &= np.isin(crops.source_ids, listed)
+    return kept
 
-    tested: the protocol's test subjects, where the rule names one. The labelled subjects are the first of one seeded
-    order, and the labelled images of each are spread evenly over its sequence, so that a larger budget only adds.
+
+def draw_subjects(subjects: list[str], rule: SplitRule, tested: list[str] | None) -> dict[str, list[str]]:
+    """Subjects by part: train, labelled, validation, test.
+
+    tested: the protocol's test subjects, where it names them. The labelled subjects are the first of one seeded order,
+    so that a larger budget only adds.
     """
     everyone = sorted(set(subjects))
     order = [everyone[i] for i in np.random.default_rng(rule.seed).permutation(len(everyone))]
@@ -33,42 +45,74 @@ def divide(source_ids: list[str], subjects: list[str], rule: SplitRule, tested: 
         test = list(tested)
     else:
         test = order if rule.test_subjects == "all" else order[: rule.test_subjects]
-    rest = [s for s in order if s not in set(test)]
+    of_test = set(test)
+    rest = [s for s in order if s not in of_test]
     validation, train = rest[: rule.validation_subjects], rest[rule.validation_subjects :]
     wanted = len(train) if rule.labelled_subjects == "all" else rule.labelled_subjects
-    if rule.test_subjects != "all" and (not train or wanted > len(train) or len(test) < 1):
-        raise UserError(
-            f"split: {len(everyone)} subjects do not suffice for {len(test)} to test, {rule.validation_subjects} to "
-            f"validate and {wanted} labelled; lower test_subjects, validation_subjects or labelled_subjects"
-        )
-    labelled = train[:wanted]
-    images: dict[str, list[str]] = {}
-    for source_id, subject in zip(source_ids, subjects, strict=True):
-        images.setdefault(subject, []).append(source_id)
+    if rule.test_subjects != "all":
+        wanting = isinstance(rule.test_subjects, int) and len(test) < rule.test_subjects
+        if wanting or not train or wanted > len(train) or len(validation) < rule.validation_subjects:
+            raise UserError(
+                f"split: {len(everyone)} subjects do not suffice for {rule.test_subjects or len(test)} to test, "
+                f"{rule.validation_subjects} to validate and {wanted} labelled; lower test_subjects, "
+                "validation_subjects or labelled_subjects"
+            )
+    return {"train": train, "labelled": train[:wanted], "validation": validation, "test": test}
 
-    def thinned(ids: list[str]) -> list[str]:
-        count = max(1, round(rule.labelled_fraction * len(ids)))
+
+def divide(images: pd.DataFrame, rule: SplitRule, tested: list[str] | None) -> dict[str, Any]:
+    """Source ids by part, and the subjects behind them.
+
+    images: source_id, subject, and whether its pose is `known`. The labelled images of each labelled subject are spread
+    evenly over its sequence.
+    """
+    parts = draw_subjects(list(images["subject"]), rule, tested)
+    of_subject = {str(s): group for s, group in images.groupby("subject")}
+
+    def thinned(group: pd.DataFrame) -> list[str]:
+        ids = list(group.loc[group["known"], "source_id"])
+        count = max(1, round(rule.labelled_fraction * len(ids))) if ids else 0
         return [ids[i] for i in np.linspace(0, len(ids) - 1, count).round().astype(int)]
 
-    parts = {"train": train, "labelled": labelled, "validation": validation, "test": test}
-    chosen = {part: [i for s in sorted(who) for i in images[s]] for part, who in parts.items()}
-    chosen["labelled"] = [i for s in sorted(labelled) for i in thinned(images[s])]
+    chosen = {part: [i for s in sorted(who) for i in of_subject[s]["source_id"]] for part, who in parts.items()}
+    chosen["labelled"] = [i for s in sorted(parts["labelled"]) for i in thinned(of_subject[s])]
     return {**chosen, "subjects": {part: sorted(who) for part, who in parts.items()}}
+
+
+def tell(path: Path, protocol: Protocol, kept: "pd.Series[bool]") -> None:
+    """Say how many images the protocol keeps, and whether that is what it keeps of the whole, official data set."""
+    logger.info("%s: keeps %d of %d images", protocol.title, kept.sum(), len(kept))
+    if protocol.expected_images not in (None, kept.sum()):
+        message = "%s keeps %d images here and %d of the official data set: this is not the whole set, or not the same"
+        logger.warning(message, path, kept.sum(), protocol.expected_images)
+    if not protocol.verified:
+        logger.warning("%s could not be verified against its source: %s", path, protocol.notes or protocol.source)
 
 
 def split_dataset(
     recipe: Annotated[Path, Option(help="parameters of this job")],
     crops: Annotated[Path, Option(help="crops.h5 of the data set")],
     output: Annotated[Path, Option(help="folder for split.json")],
-    protocol: Annotated[Path | None, Option(help="YAML file whose `test` lists the test subjects")] = None,
+    protocol: Annotated[Path | None, Option(help="which images count and who is tested on")] = None,
 ) -> None:
     """Write split.json."""
     made = read_recipe(recipe)
     rule = made.params_as(SplitParams).split
-    tested = None if protocol is None else [str(s) for s in yaml.safe_load(protocol.read_text())["test"]]
     with CropFile(crops) as file:
-        parts = divide(file.source_ids, file.subjects, rule, tested)
-    write_json(output / "split.json", parts)
+        known = np.isfinite(file.rotation).all((1, 2))
+        images = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects, "known": known, "kept": True})
+        tested = None
+        if protocol is not None:
+            rules = read_protocol(protocol)
+            tested = rules.test
+            images["kept"] = kept_by(file, rules.max_angle, listed_images(rules, protocol))
+            tell(protocol, rules, images["kept"])
+    kept = images[images["kept"]]
+    if kept.empty:
+        raise UserError(
+            f"{protocol}: leaves out all {len(images)} images of {crops}; check that it is for this data set"
+        )
+    write_json(output / "split.json", {**divide(kept, rule, tested), "left_out": len(images) - len(kept)})
     seal(made, output / "recipe.json")
 
 

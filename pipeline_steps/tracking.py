@@ -2,7 +2,7 @@
 
 Configured by the environment: HEADPOSE_TRACKING=off switches it off, MLFLOW_TRACKING_URI names the store.
 
-python -m pipeline_steps.tracking sync [results]    send what the store lacks, such as after it was out of reach
+python -m pipeline_steps.tracking sync [FOLDER ...]  send what the store lacks, such as after it was out of reach
 python -m pipeline_steps.tracking ui                open MLflow on this machine's runs, on a free port
 """
 
@@ -24,8 +24,9 @@ from pipeline_steps.progress import configure_logging, logger
 from pipeline_steps.recipe import Recipe, read_recipe
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-STEPS = ("pretrain", "finetune", "evaluate", "compare")
+STEPS = ("describe_dataset", "pretrain", "finetune", "evaluate", "compare")
 ROOT = Path(__file__).resolve().parent.parent
+_RESULTS = [Path("data/cards"), Path("results")]
 _AFTERWARDS = "its files are kept; send them later: python -m pipeline_steps.tracking sync"
 
 
@@ -83,8 +84,8 @@ def _client() -> Any:
     return MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
 
 
-def _experiment(client: Any, study: str) -> str:
-    name = f"headpose-{study}"
+def _experiment(client: Any, recipe: Recipe) -> str:
+    name = f"headpose-{recipe.job.get('study', 'data')}"  # data sets belong to no study
     known = client.get_experiment_by_name(name)
     if known:
         return str(known.experiment_id)
@@ -144,7 +145,7 @@ def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
     identity = _identity(recipe)
     with FileLock(".mlflow.lock"):  # jobs that start at once must not all lay out an empty database
         client = _client()
-        experiment = _experiment(client, job["study"])
+        experiment = _experiment(client, recipe)
         _bury_dead(client, experiment)
     unfinished = [run for run in _tagged(client, experiment, identity) if run.info.status != "FINISHED"]
     if unfinished:
@@ -215,6 +216,11 @@ def _log_outcome(run: TrackedRun, recipe: Recipe, output: Path) -> None:
         if model:  # so that fine-tuned runs can be compared by parameters and test errors at once
             TrackedRun(client, model).log_metrics(named)
         client.log_artifact(run.run_id, str(output / "metrics.json"))
+    if recipe.step == "describe_dataset":
+        card = json.loads((output / "card.json").read_text())
+        run.log_metrics({name: float(card[name]) for name in ("images", "rejected", "subjects")})
+        for name in ("card.html", "card.json", "contact_sheet.jpg"):
+            client.log_artifact(run.run_id, str(output / name))
     if recipe.step == "compare":
         for name in ("table.md", "table.csv", "figures"):
             path = output / name
@@ -284,16 +290,18 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def sync(results: Annotated[Path, typer.Argument(help="folder below which results lie")] = Path("results")) -> None:
+def sync(
+    folders: Annotated[list[Path], typer.Argument(help="folders below which results lie")] = _RESULTS,
+) -> None:
     """Send every finished result that the store lacks, and end the runs whose processes are gone."""
-    found = [(path.parent, read_recipe(path)) for path in sorted(results.rglob("recipe.json"))]
+    found = [(path.parent, read_recipe(path)) for top in folders for path in sorted(top.rglob("recipe.json"))]
     sent = 0
     for step in STEPS:  # in this order, so that a run finds those it builds upon
         for folder, recipe in found:
             if recipe.step != step:
                 continue
             client = _client()
-            known = _tagged(client, _experiment(client, str(recipe.job["study"])), _identity(recipe))
+            known = _tagged(client, _experiment(client, recipe), _identity(recipe))
             if any(run.info.status == "FINISHED" for run in known):
                 continue
             run = _open(recipe, by_process=False)

@@ -1,11 +1,14 @@
 """A finished tiny study, shared by all tests that ask what would run again or what came out."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,15 +39,15 @@ class World:
             path.write_text(yaml.safe_dump(overlay))
             configs.append(str(path))
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
-        command += ["--snakefile", str(self.repository / "Snakefile"), "--configfile", *configs, *arguments]
+        command += ["--snakefile", str(self.repository / "Snakefile"), *arguments, "--configfile", *configs]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         return subprocess.run(
             command, cwd=self.repository, env=environment, text=True, capture_output=True, check=False, timeout=600
         )
 
-    def planned(self, overlay: dict | None = None) -> Counter[str]:
+    def planned(self, overlay: dict | None = None, *targets: str) -> Counter[str]:
         """Rules that would run, by number of jobs."""
-        done = self.snakemake("--dry-run", overlay=overlay)
+        done = self.snakemake("--dry-run", *targets, overlay=overlay)
         assert done.returncode == 0, done.stderr
         return Counter(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE))
 
@@ -101,3 +104,31 @@ def copy(finished: World, tmp_path: Path) -> World:
     for name in ("data", "results"):
         shutil.copytree(finished.folder / name, tmp_path / name)
     return World(tmp_path)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int = 1) -> Iterator[Path]:
+    """A file system of its own that is soon full; skips the test where none can be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def acquire_aflw2000(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run the step `acquire_dataset` for AFLW2000-3D: (archive, output, further arguments)."""
+    recipe = tmp_path / "recipe.json"
+    content = {"step": "acquire_dataset", "job": {"dataset": "aflw2000"}, "params": {"source": {"kind": "aflw2000"}}}
+    recipe.write_text(json.dumps(content | {"inputs": {"archive": "0" * 64}}))
+
+    def acquire(archive: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "pipeline_steps.acquire_dataset", "--recipe", str(recipe)]
+        command += ["--output", str(output), "--archive", str(archive), *arguments]
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=300)
+
+    return acquire

@@ -14,14 +14,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipeline_steps.catalogue import read_catalogue
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
+from pipeline_steps.protocols import protocol_digest, read_protocol
 from pipeline_steps.recipe import Recipe, read_recipe
-from workflow.digests import digest
+from workflow.archives import identity, locate
 
 ROOT = Path(__file__).resolve().parent.parent
-NEUTRAL = {"params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"}
+NEUTRAL = {
+    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"),
+    *("catalogue", "download", "protocols"),
+}
 """Modules that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's values."""
 
 
@@ -62,6 +67,7 @@ class Plan:
 
     def __init__(self, params: Params) -> None:
         self.params = params
+        self.catalogue = read_catalogue(ROOT / params.catalogue)
         self.recipes: dict[str, Recipe] = {}
         self.results = f"results/{params.study}"
         for name in self.datasets():
@@ -93,11 +99,16 @@ class Plan:
 
     def datasets(self) -> list[str]:
         """Names of the data sets that the study trains or tests on."""
-        return list(dict.fromkeys([self.params.train_on, *self.params.test_on]))
+        pretrain = [self.params.pretrain_on] if self.params.pretrain_on and self.pretexts() else []
+        return list(dict.fromkeys([self.params.train_on, *pretrain, *self.params.test_on]))
 
     def crops(self, name: str) -> str:
         """Folder of a data set's crops."""
         return f"data/crops/{name}-{self.params.crops.size}px"
+
+    def card(self, name: str) -> str:
+        """Folder of a data set's card."""
+        return f"data/cards/{name}-{self.params.crops.size}px"
 
     def split(self, name: str) -> str:
         """Folder of a data set's split."""
@@ -127,45 +138,63 @@ class Plan:
 
     def _plan_data(self, name: str) -> None:
         dataset, job = self.params.datasets[name], {"dataset": name}
-        source, code = _dump(dataset.source), f"datasets/{dataset.source.model_dump()['kind']}"
-        raw = f"data/raw/{name}"
-        contents = {"archive": self._contents(name, raw)} if dataset.archive else {}
+        source, code = _dump(dataset.source), f"datasets/{self.kind(name)}"
+        raw, crops = f"data/raw/{name}", self.crops(name)
+        contents = {"archive": self._contents(name)} if dataset.source.needs_archive else {}
         self._add(raw, "acquire_dataset", {**job}, {"source": source}, contents, code)
         cropping = {"source": source, "crop": _dump(dataset.crop), "crops": _dump(self.params.crops)}
-        self._add(self.crops(name), "crop_faces", {**job}, cropping, {"raw": raw}, code)
-        inputs = {"crops": self.crops(name)}
+        self._add(crops, "crop_faces", {**job}, cropping, {"raw": raw} | contents, code)
+        record = self.catalogue.get(self.kind(name))
+        row = record and record.model_dump(mode="json", exclude={"urls"})
+        self._add(self.card(name), "describe_dataset", {**job}, {"record": row}, {"crops": crops})
+        inputs = {"crops": crops}
         if dataset.split.protocol:
-            if not (ROOT / dataset.split.protocol).exists():
-                raise UserError(
-                    f"datasets.{name}.split.protocol: no file {dataset.split.protocol}; give an existing one"
-                )
-            inputs["protocol"] = sha256(ROOT / dataset.split.protocol)
-        rule = dataset.split.model_dump(mode="json", exclude={"protocol"}) | {"protocol": str(dataset.split.protocol)}
-        if not dataset.split.protocol:
-            rule["protocol"] = None
+            inputs["protocol"] = self._protocol(name, ROOT / dataset.split.protocol)
+        rule = dataset.split.model_dump(mode="json", exclude={"protocol"}) | {"protocol": inputs.get("protocol")}
         self._add(self.split(name), "split_dataset", {**job}, {"split": rule}, inputs)
 
+    def _protocol(self, name: str, path: Path) -> str:
+        """Digest of a data set's protocol, which has to fit the rest of its split."""
+        key = f"datasets.{name}.split"
+        if not path.exists():
+            raise UserError(f"{key}.protocol: no file {path}; give an existing one, relative to the repository")
+        if (read_protocol(path).test is None) == (self.params.datasets[name].split.test_subjects is None):
+            raise UserError(f"{key}: give either test_subjects or a protocol with `test`, which {path} does not fit")
+        return protocol_digest(path)
+
+    def kind(self, name: str) -> str:
+        """The module that reads a data set."""
+        return str(self.params.datasets[name].source.model_dump()["kind"])
+
     def archive(self, name: str) -> Path | None:
-        """Where a data set's archive lies on this machine."""
-        given = self.params.datasets[name].archive
-        return given and Path(os.environ.get("HEADPOSE_REAL_DATA", ""), given.expanduser())
+        """Where a data set's archive lies on this machine, or will be downloaded to; None where it needs none."""
+        dataset = self.params.datasets[name]
+        return locate(dataset.archive, self.catalogue.get(self.kind(name))) if dataset.source.needs_archive else None
 
-    def _contents(self, name: str, raw: str) -> str:
-        """Digest of a data set's archive; without the archive, of the one that its raw files were made from."""
-        archive = self.archive(name)
-        assert archive is not None
-        if archive.exists():
-            return digest(archive)
-        made = Path(raw, "recipe.json")
-        if made.exists():
-            return read_recipe(made).inputs["archive"]
-        raise UserError(
-            f"datasets.{name}.archive: no file or folder {archive}; get the archive from the data set's official page "
-            "and set HEADPOSE_REAL_DATA to the folder that holds it"
-        )
+    def _contents(self, name: str) -> str:
+        """Identity of a data set's archive; without the archive, of the one that its files were made from."""
+        archive, given = self.archive(name), self.params.datasets[name].archive
+        record, key = self.catalogue.get(self.kind(name)), f"datasets.{name}.archive"
+        if archive is None:
+            source = f", which is had from {record.page} ({record.accept})" if record else ""
+            raise UserError(f"{key}: missing; give the path of this data set's archive or folder{source}")
+        found = identity(key, archive, None if given else record)
+        if found is not None:
+            return found
+        for made in (Path("data/raw", name, "recipe.json"), Path(self.crops(name), "recipe.json")):
+            if made.exists() and "archive" in (inputs := read_recipe(made).inputs):
+                return inputs["archive"]
+        if given or record is None:
+            raise UserError(
+                f"{key}: no file or folder {archive}; give an existing one, or set HEADPOSE_REAL_DATA to the folder "
+                "that holds it"
+            )
+        raise UserError(f"datasets.{name}: {record.file} cannot be downloaded; {record.by_hand(archive)}")
 
-    def _data(self) -> dict[str, str]:
-        return {"crops": self.crops(self.params.train_on), "split": self.split(self.params.train_on)}
+    def training_data(self, name: str | None = None) -> dict[str, str]:
+        """Folders of crops and split of a data set, by default the one that is trained on."""
+        name = name or self.params.train_on
+        return {"crops": self.crops(name), "split": self.split(name)}
 
     def _plan_pretrain(self, name: str, seed: int) -> None:
         task = _dump(self.params.pretext[name])
@@ -175,12 +204,12 @@ class Plan:
             "pretrain",
             {"study": self.params.study, "pretext": name, "seed": seed},
             values | {"training": _dump(self.params.pretrain)},
-            self._data(),
+            self.training_data(self.params.pretrain_on),
             f"pretext/{task['kind']}",
         )
 
     def _plan_arm(self, name: str, seed: int) -> None:
-        arm, inputs = self.params.arms[name], self._data()
+        arm, inputs = self.params.arms[name], self.training_data()
         if arm.init.startswith("ssl:"):
             inputs["encoder"] = f"{self.results}/pretrain/{arm.init.removeprefix('ssl:')}/seed{seed}"
         elif arm.init.startswith("file:"):

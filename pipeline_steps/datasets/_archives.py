@@ -1,64 +1,110 @@
 """Official archives: unpack what is wanted of them, and nothing outside the folder."""
 
+import re
 import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, ClassVar
 
+from pipeline_steps.datasets.base import HeadPoseDataset
 from pipeline_steps.errors import UserError
 
-UNPACKED = "unpacked"
+LARGEST_MEMBER = 256 << 20
+"""Bytes; the largest file of any data set read here is below 10 MB."""
+LARGEST_RATIO = 200
+"""Unpacked bytes per byte of archive; pictures barely shrink, an archive bomb grows a thousandfold."""
+
+Members = Generator[tuple[str, int, Callable[[], IO[bytes]]], None, None]
+"""Of every regular file: its path inside the archive, its unpacked size in bytes, and how to read it."""
 
 
-def unpack(archive: Path, raw: Path, wanted: Callable[[str], bool]) -> None:
-    """Put the wanted files of a zip or tar archive under raw/unpacked; link a folder there as it is.
+class ArchivedDataset(HeadPoseDataset):
+    """A data set whose raw files are members of an archive."""
+
+    needs_archive: ClassVar[bool] = True
+    members: ClassVar[re.Pattern[str]]
+    """Which members are unpacked, searched for in their paths with forward slashes."""
+
+    def acquire(self, raw: Path, archive: Path | None) -> None:
+        """Unpack the members; a folder in the archive's place is linked as it is."""
+        assert archive is not None
+        unpack(archive, raw / "unpacked", lambda name: self.members.search(name) is not None)
+
+    def unpacked(self, raw: Path) -> Path:
+        """The folder that `acquire` filled or linked."""
+        return (raw / "unpacked").resolve()
+
+
+def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:
+    """Put the wanted files of a zip or tar archive into the new folder `target`; a folder is linked there as it is.
 
     wanted: decides by a member's path inside the archive, with forward slashes. Raises UserError where the archive is
-    neither, is cut off or corrupt, or holds nothing that is wanted.
+    neither, is cut off or corrupt, unpacks to more than such an archive can honestly hold or the disk has room for,
+    names a file outside the folder, or holds nothing that is wanted.
     """
-    target = raw / UNPACKED
     if archive.is_dir():
         target.symlink_to(archive.absolute(), target_is_directory=True)
         return
     target.mkdir()
     try:
         if zipfile.is_zipfile(archive):
-            count = _unzip(archive, target, wanted)
+            members = _of_zip(archive)
         elif tarfile.is_tarfile(archive):
-            count = _untar(archive, target, wanted)
+            members = _of_tar(archive)
         else:
-            raise UserError(f"{archive}: neither a zip nor a tar archive; download it again, or give its folder")
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{archive}: {_what_it_is(archive)}, no zip or tar archive; download it again")
+        with closing(members):
+            count = _write_all(archive, members, target, wanted)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as e:
+        if isinstance(e, OSError) and e.errno is not None:
             raise  # the disk's trouble, not the archive's
-        raise UserError(f"{archive}: the archive is cut off or corrupt ({error}); download it again") from error
+        raise UserError(f"{archive}: the archive is cut off or corrupt ({e}); download it again") from e
     if not count:
         raise UserError(f"{archive}: holds none of the files of this data set; check that it is the right archive")
 
 
-def _unzip(archive: Path, target: Path, wanted: Callable[[str], bool]) -> int:
-    count = 0
+def _of_zip(archive: Path) -> Members:
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
-            if not member.is_dir() and wanted(member.filename):
-                with file.open(member) as content:
-                    _write(content, member.filename, target)
-                count += 1
-    return count
+            if not member.is_dir():
+                yield member.filename, member.file_size, partial(file.open, member)
 
 
-def _untar(archive: Path, target: Path, wanted: Callable[[str], bool]) -> int:
-    count = 0
+def _of_tar(archive: Path) -> Members:
     with tarfile.open(archive) as file:
         for member in file:
-            if member.isfile() and wanted(member.name):
-                content = file.extractfile(member)
-                assert content is not None  # regular files have content
-                _write(content, member.name, target)
-                count += 1
+            if member.isfile():  # neither links nor devices
+                yield member.name, member.size, partial(_content, file, member)
+
+
+def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = file.extractfile(member)
+    assert content is not None  # regular files have content
+    return content
+
+
+def _write_all(archive: Path, members: Members, target: Path, wanted: Callable[[str], bool]) -> int:
+    limit = LARGEST_RATIO * archive.stat().st_size
+    count = total = 0
+    for name, size, content in members:
+        total += size  # a tar has to be unpacked up to here, wanted or not
+        if size > LARGEST_MEMBER or total > limit:
+            raise UserError(
+                f"{archive}: {name} would unpack to {max(size, total):,} bytes, more than such an archive can hold "
+                "(an archive bomb?); download it again from the official page"
+            )
+        if not wanted(name):
+            continue
+        if size > shutil.disk_usage(target).free:
+            raise UserError(f"{target}: the disk is full at {name} of {archive}; free some space and run again")
+        with content() as source:
+            _write(source, name, target)
+        count += 1
     return count
 
 
@@ -70,3 +116,11 @@ def _write(content: IO[bytes], name: str, target: Path) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     with destination.open("wb") as copy:
         shutil.copyfileobj(content, copy)
+
+
+def _what_it_is(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    if not start:
+        return "an empty file"
+    return "a web page" if start.startswith((b"<!doctype", b"<html")) else "something else"

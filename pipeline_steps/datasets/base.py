@@ -1,37 +1,52 @@
-"""What every data set offers: its typed parameters, its raw files, and samples read from them."""
+"""What every data set offers: its typed parameters, its raw files, and labelled pictures read from them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+SOURCE = "source.json"
+"""What `acquire_dataset` notes in the raw folder about an archive: its file name and SHA-256."""
+
 
 @dataclass(frozen=True)
-class Sample:
-    """One labelled picture of a head, before cropping.
+class Entry:
+    """A picture that was listed and not opened yet.
 
-    rotation: (3, 3) in the project's convention (`pipeline_steps.pose.geometry`).
-    euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, or None to derive them from `rotation`.
-    subject: who is shown; subjects never straddle a split. A data set without identities gives every image its own.
-    box: (4,) x0, y0, x1, y1 of the head in pixels, x to the right, y down, or None where the data set has no box.
-    landmarks: (K, 2) x, y in pixels, or None.
+    source_id: its name, unique within the data set. label: whatever `read` needs to find the label.
     """
 
     source_id: str
     image: Path
-    rotation: np.ndarray
+    label: Any = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a head, before cropping. Pixels: x to the right, y down, (0, 0) the picture's corner.
+
+    subject: who is shown; subjects never straddle a split. A data set without identities gives every image its own.
+    rotation: (3, 3) in the project's convention (`pipeline_steps.pose.geometry`), or None where it is unknown.
+    euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, NaN for an angle that it does not know;
+    None to derive them from `rotation`.
+    given_box: (4,) x0, y0, x1, y1 of the head as the data set gives it. projected_head: (4,) of the head's recorded
+    place in space, seen through the calibrated camera. landmarks: (K, 2). None where the data set has no such thing.
+    """
+
     subject: str
+    rotation: np.ndarray | None
     euler_deg: np.ndarray | None = None
-    box: np.ndarray | None = None
+    given_box: np.ndarray | None = None
+    projected_head: np.ndarray | None = None
     landmarks: np.ndarray | None = None
 
 
 class HeadPoseDataset(BaseModel, ABC):
-    """A data set is its parameters plus two abilities: to acquire its raw files, and to read samples.
+    """A data set is its parameters plus three abilities: to acquire its raw files, to list them, to read one.
 
     One module per data set, named after its `kind`, with one subclass; params.yaml names the kind and gives the fields.
     """
@@ -39,7 +54,7 @@ class HeadPoseDataset(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     needs_archive: ClassVar[bool] = False
-    """Whether the files come from an archive or folder that the user has, named by `archive` in params.yaml."""
+    """Whether the files come from an archive or folder: downloaded, or named by `archive` in params.yaml."""
 
     @abstractmethod
     def acquire(self, raw: Path, archive: Path | None) -> None:
@@ -49,8 +64,15 @@ class HeadPoseDataset(BaseModel, ABC):
         """
 
     @abstractmethod
-    def samples(self, raw: Path) -> Iterator[Sample]:
-        """Every sample of the acquired folder in a fixed order.
+    def entries(self, raw: Path) -> Iterator[Entry]:
+        """Every picture of the acquired folder in a fixed order; cheap, opens no picture.
 
-        A sample with an unusable label is still yielded, with NaN in `rotation`, to be rejected by name.
+        Raises UserError where the folder's layout is not that of the data set.
+        """
+
+    @abstractmethod
+    def read(self, entry: Entry) -> Sample:
+        """The label of one picture; called in many processes at once.
+
+        Raises ValueError or OSError with the reason where the label is missing or damaged.
         """

@@ -12,52 +12,45 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline_steps.datasets._archives import UNPACKED, unpack
-from pipeline_steps.datasets.base import HeadPoseDataset, Sample
+from pipeline_steps.datasets._archives import ArchivedDataset
+from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
 
-_WANTED = re.compile(r"(^|/)\d\d/(frame_\d{5}_(rgb\.(png|jpg)|pose\.txt)|rgb\.cal)$")
 _HEAD_RADIUS_MM = 120.0
 """Half the side of the box around the recorded head centre: about half the height of an adult's head."""
 
 
 _TWICE = ("02_21", "03_15", "05_18", "07_22")
 _PERSON = {recording: person for person in _TWICE for recording in person.split("_")}
-"""Four of the 20 people were recorded twice; which ones, the archive does not say. Found by looking at all 24."""
+"""Four of the 20 people were recorded twice, as the data set's readme lists them."""
 
 
-class Biwi(HeadPoseDataset):
+class Biwi(ArchivedDataset):
     """The BIWI data set. The person is the subject, so that people recorded twice (`02_21`, ...) stay on one side."""
 
     kind: Literal["biwi"] = "biwi"
-    needs_archive: ClassVar[bool] = True
+    members: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)\d\d/(frame_\d{5}_(rgb\.(png|jpg)|pose\.txt)|rgb\.cal)$")
 
-    def acquire(self, raw: Path, archive: Path | None) -> None:
-        """Unpack colour frames, poses and calibrations; the depth maps stay in the archive."""
-        assert archive is not None
-        unpack(archive, raw, lambda name: _WANTED.search(name) is not None)
-
-    def samples(self, raw: Path) -> Iterator[Sample]:
-        """Every colour frame that has a pose, recording by recording; a broken pose file gives NaN."""
-        root = (raw / UNPACKED).resolve()
+    def entries(self, raw: Path) -> Iterator[Entry]:
+        """Every colour frame, recording by recording; the depth maps stay in the archive."""
+        root = self.unpacked(raw)
         folders = sorted({pose.parent for pose in root.rglob("frame_*_pose.txt")})
         if not folders:
             raise UserError(f"{root}: no NN/frame_NNNNN_pose.txt in it; this is not the layout of BIWI")
         for folder in folders:
-            calibration = _read_calibration(folder / "rgb.cal")
+            camera = _read_calibration(folder / "rgb.cal")
             for picture in sorted([*folder.glob("frame_*_rgb.png"), *folder.glob("frame_*_rgb.jpg")]):
-                frame = picture.stem.removesuffix("_rgb")
-                pose = folder / f"{frame}_pose.txt"
-                if not pose.exists():
-                    continue
-                rotation, centre = _read_pose(pose)
-                yield Sample(
-                    source_id=f"{folder.name}/{frame}",
-                    image=picture,
-                    rotation=to_project_convention(rotation),
-                    subject=_PERSON.get(folder.name, folder.name),
-                    box=None if calibration is None else _head_box(centre, calibration),
-                )
+                yield Entry(f"{folder.name}/{picture.stem.removesuffix('_rgb')}", picture, camera)
+
+    def read(self, entry: Entry) -> Sample:
+        """Pose and, where the recording has a calibration, the head projected into the picture."""
+        recording, _, frame = entry.source_id.partition("/")
+        rotation, centre = _read_pose(entry.image.with_name(f"{frame}_pose.txt"))
+        return Sample(
+            subject=_PERSON.get(recording, recording),
+            rotation=to_project_convention(rotation),
+            projected_head=None if entry.label is None else _head_box(centre, entry.label),
+        )
 
 
 def to_project_convention(rotation: np.ndarray) -> np.ndarray:
@@ -73,13 +66,15 @@ def to_project_convention(rotation: np.ndarray) -> np.ndarray:
 
 
 def _read_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3) and head centre (3,) in mm, both in the depth camera's frame; NaN where the file is broken."""
+    """Rotation (3, 3) and head centre (3,) in mm, both in the depth camera's frame."""
     try:
         numbers = np.array(path.read_text().split(), float)
-    except ValueError:
-        numbers = np.empty(0)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.name} is missing") from error
+    except ValueError as error:
+        raise ValueError(f"{path.name} holds something else than numbers ({error})") from error
     if numbers.shape != (12,):
-        return np.full((3, 3), np.nan), np.full(3, np.nan)
+        raise ValueError(f"{path.name} holds {len(numbers)} numbers, expected 12")
     return numbers[:9].reshape(3, 3), numbers[9:]
 
 

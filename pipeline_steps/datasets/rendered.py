@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline_steps.datasets.base import HeadPoseDataset, Sample
+from pipeline_steps.datasets.base import Entry, HeadPoseDataset, Sample
 from pipeline_steps.errors import UserError
 
 _LABELS = "labels.parquet"
@@ -124,18 +124,21 @@ class Rendered(HeadPoseDataset):
         pd.DataFrame(rows).to_parquet(partial, index=False)
         partial.replace(raw / _LABELS)
 
-    def samples(self, raw: Path) -> Iterator[Sample]:
+    def entries(self, raw: Path) -> Iterator[Entry]:
         """Every rendered picture, subject by subject; raise UserError where `raw` holds no labels."""
         import pandas as pd
 
         if not (raw / _LABELS).is_file():
             raise UserError(f"{raw / _LABELS}: no such file; render the data set anew by deleting {raw}")
         for row in pd.read_parquet(raw / _LABELS).to_dict("records"):
-            yield Sample(
-                source_id=row["source_id"],
-                image=raw / "images" / f"{row['source_id']}.jpg",
-                rotation=np.asarray(row["rotation"]).reshape(3, 3),
-                subject=row["subject"],
-                box=np.asarray(row["box"]),
-                landmarks=np.asarray(row["landmarks"]).reshape(68, 2),
-            )
+            yield Entry(row["source_id"], raw / "images" / f"{row['source_id']}.jpg", row)
+
+    def read(self, entry: Entry) -> Sample:
+        """Pose, head box and the 68 landmarks, all exact."""
+        row = entry.label
+        return Sample(
+            subject=row["subject"],
+            rotation=np.asarray(row["rotation"]).reshape(3, 3),
+            given_box=np.asarray(row["box"]),
+            landmarks=np.asarray(row["landmarks"]).reshape(68, 2),
+        )

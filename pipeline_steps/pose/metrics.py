@@ -1,4 +1,8 @@
-"""Errors of predicted head poses, as the field reports them, all in degrees."""
+"""Errors of predicted head poses, as the field reports them, all in degrees.
+
+What a label does not say has no error: where only yaw and pitch are known (Pointing'04), `mae` is the mean of the two,
+and geodesic error and MAEV are missing.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,20 +26,22 @@ def prediction_table(
     euler_deg: np.ndarray,
     predicted: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per image: ids, label and predicted angles in degrees, both matrices (N, 3, 3), geodesic error."""
+    """One row per image: ids, label and predicted angles in degrees, both matrices (N, 3, 3), MAE, geodesic error."""
     table = pd.DataFrame({"source_id": list(source_ids), "subject": list(subjects)})
     table[ANGLES] = euler_deg
     table[[f"pred_{a}" for a in ANGLES]] = matrix_to_euler(predicted)
     table[LABEL] = rotation.reshape(-1, 9)
     table[PREDICTED] = predicted.reshape(-1, 9)
-    table["geodesic_deg"] = geodesic_distance_deg(rotation.astype(float), predicted.astype(float))
+    errors = image_errors(euler_deg, rotation.astype(float), predicted.astype(float))
+    table[["mae_deg", "geodesic_deg"]] = errors[["mae", "geodesic"]]
     return table
 
 
 def image_errors(euler_deg: np.ndarray, rotation: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     """Per image: wrapped absolute error of yaw, pitch, roll and their mean, geodesic error, and the vector error.
 
-    maev: mean angle between the heads' three axes (Cao et al., WACV 2021, arXiv 2010.03231).
+    euler_deg: (N, 3) yaw, pitch, roll in degrees; rotation, predicted: (N, 3, 3). NaN in, NaN out; `mae` is the mean of
+    the known angles. maev: mean angle between the heads' three axes (Cao et al., WACV 2021, arXiv 2010.03231).
     """
     errors = pd.DataFrame(np.abs(wrap_deg(matrix_to_euler(predicted) - euler_deg)), columns=ANGLES)
     errors["mae"] = errors[ANGLES].mean(axis=1)
@@ -56,7 +62,7 @@ def align(rotation: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 def _interval(errors: pd.DataFrame, subjects: pd.Series, resamples: int) -> dict[str, float]:
     """95% percentile intervals; whole subjects are resampled, since frames of one recording are near-copies."""
-    names = ["mae", "geodesic", "maev"]
+    names = [name for name in ("mae", "geodesic", "maev") if errors[name].notna().all()]
     sums = errors[names].groupby(subjects.to_numpy()).sum().to_numpy()
     counts = errors["mae"].groupby(subjects.to_numpy()).size().to_numpy()
     rng = np.random.default_rng(0)
@@ -69,31 +75,31 @@ def _interval(errors: pd.DataFrame, subjects: pd.Series, resamples: int) -> dict
 
 
 def summarise(table: pd.DataFrame, params: Evaluation) -> dict[str, Any]:
-    """Mean errors with intervals over the table of `prediction_table`, as they are and after `align`."""
-    kept = table
-    if params.max_angle is not None:
-        kept = table[(table[ANGLES].abs() <= params.max_angle).all(axis=1)].reset_index(drop=True)
-    euler = kept[ANGLES].to_numpy(float)
-    rotation = kept[LABEL].to_numpy(float).reshape(-1, 3, 3)
-    predicted = kept[PREDICTED].to_numpy(float).reshape(-1, 3, 3)
+    """Mean errors with intervals over the table of `prediction_table`, as they are and after `align`.
+
+    An error that the labels do not allow for is left out.
+    """
+    euler = table[ANGLES].to_numpy(float)
+    rotation = table[LABEL].to_numpy(float).reshape(-1, 3, 3)
+    predicted = table[PREDICTED].to_numpy(float).reshape(-1, 3, 3)
     errors = image_errors(euler, rotation, predicted)
+    full = bool(errors["geodesic"].notna().all())
 
     def means(of: pd.DataFrame) -> dict[str, float]:
-        shares = {f"within_{limit:g}": float((of["geodesic"] < limit).mean()) for limit in params.within}
-        return {str(name): float(value) for name, value in of.mean().items()} | shares
+        shares = {f"within_{limit:g}": float((of["geodesic"] < limit).mean()) for limit in params.within if full}
+        return {str(name): float(value) for name, value in of.mean().dropna().items()} | shares
 
     by_yaw = []
     for low, high in zip(params.yaw_bins[:-1], params.yaw_bins[1:], strict=True):
         inside = (euler[:, 0] >= low) & (euler[:, 0] < high)
         if inside.any():
-            part = errors[inside]
-            entry = {"low": low, "high": high, "n": int(inside.sum())}
-            by_yaw.append(entry | {n: float(part[n].mean()) for n in ("mae", "geodesic")})
+            bin_means = errors.loc[inside, ["mae", "geodesic"]].mean().dropna()
+            by_yaw.append({"low": low, "high": high, "n": int(inside.sum()), **bin_means.to_dict()})
+    aligned = {"aligned": means(image_errors(euler, rotation, align(rotation, predicted)))} if full else {}
     return {
-        "n": len(kept),
-        "left_out": len(table) - len(kept),
+        "n": len(table),
         **means(errors),
-        **_interval(errors, kept["subject"], params.bootstrap),
-        "aligned": means(image_errors(euler, rotation, align(rotation, predicted))),
+        **_interval(errors, table["subject"], params.bootstrap),
+        **aligned,
         "by_yaw": by_yaw,
     }

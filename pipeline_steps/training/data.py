@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
 
 from pipeline_steps.crops import CropFile
+from pipeline_steps.errors import UserError
 
 Batch = dict[str, Tensor]
 
@@ -18,12 +19,13 @@ MEMORY_LIMIT = 2 << 30
 
 
 class CropDataset(Dataset[Batch]):
-    """The crops with the given source ids; batches of images uint8 (B, 3, S, S), rotation (B, 3, 3), euler_deg (B, 3).
+    """The crops with the given source ids; batches of images uint8 (B, 3, T, T), rotation (B, 3, 3), euler_deg (B, 3).
 
-    Opened lazily, so that every worker process has its own file handle.
+    with_context: whether T is the stored size, from which training cuts its windows, or the crops' own. The file is
+    opened lazily, so that every worker process has its own handle.
     """
 
-    def __init__(self, crops: Path, source_ids: Sequence[str]) -> None:
+    def __init__(self, crops: Path, source_ids: Sequence[str], with_context: bool = False) -> None:
         self.crops = crops
         with CropFile(crops) as file:
             position = {source_id: i for i, source_id in enumerate(file.source_ids)}
@@ -31,9 +33,22 @@ class CropDataset(Dataset[Batch]):
             self.size, self.crop_rule = file.size, file.crop_rule
             self.rotation = torch.from_numpy(file.rotation[self.rows].astype(np.float32))
             self.euler_deg = torch.from_numpy(file.euler_deg[self.rows].astype(np.float32))
-            fits = len(self.rows) * 3 * file.size**2 <= MEMORY_LIMIT
-            self.cached = file.read(self.rows) if fits else None
+            self.with_context = with_context
+            side = file.stored if with_context else file.size
+            self.cached = self._read(file, self.rows) if len(self.rows) * 3 * side**2 <= MEMORY_LIMIT else None
         self.file: CropFile | None = None
+
+    def _read(self, file: CropFile, rows: np.ndarray) -> np.ndarray:
+        return file.read_with_context(rows) if self.with_context else file.read(rows)
+
+    def require_labels(self, use: str) -> None:
+        """Raise UserError where some pose is unknown; use: what the images are for."""
+        unknown = int((~torch.isfinite(self.rotation)).any(dim=(1, 2)).sum())
+        if unknown or not len(self):
+            raise UserError(
+                f"{self.crops}: {unknown} of {len(self)} images {use} have no full pose label; "
+                "choose a data set with yaw, pitch and roll as train_on, and one without as pretrain_on"
+            )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,7 +59,7 @@ class CropDataset(Dataset[Batch]):
             images = self.cached[indices]
         else:
             self.file = self.file or CropFile(self.crops)
-            images = self.file.read(self.rows[indices])
+            images = self._read(self.file, self.rows[indices])
         return {
             "images": torch.from_numpy(images).permute(0, 3, 1, 2),
             "rotation": self.rotation[indices],

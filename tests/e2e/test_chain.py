@@ -48,10 +48,10 @@ def test_two_builds_of_the_crops_are_equal_to_the_byte(finished: World, tmp_path
     command = [sys.executable, "-m", "pipeline_steps.crop_faces", "--recipe", str(made / "recipe.json")]
     command += ["--raw", str(finished.folder / "data/raw/rendered"), "--output", str(tmp_path), "--threads", "2"]
     subprocess.run(command, cwd=ROOT, check=True)
-    for name in ("crops.h5", "contact_sheet.jpg"):
+    for name in ("crops.h5", "rejected.csv"):
         assert (tmp_path / name).read_bytes() == (made / name).read_bytes()
     with h5py.File(tmp_path / "crops.h5") as file:
-        assert file["images"].shape == (32, 32, 32, 3)
+        assert file["images"].shape == (32, 40, 40, 3), "32 pixels and a tenth of context on each side"
         assert np.allclose(np.linalg.det(file["rotation"][:]), 1, atol=1e-5)
 
 
@@ -91,5 +91,5 @@ def test_the_report_holds_the_figures(finished: World, tmp_path: Path):
     done = finished.snakemake("--report", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "report.html").read_text()
-    for name in ("table.csv", "rendered_error_by_yaw.svg", "rendered_faces.svg", "training_curves.svg"):
+    for name in ("card.html", "table.csv", "rendered_error_by_yaw.svg", "rendered_faces.svg", "training_curves.svg"):
         assert name in report

@@ -40,11 +40,22 @@ def table(euler: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     return prediction_table(ids, subjects, euler_to_matrix(euler), euler, euler_to_matrix(predicted))
 
 
-def test_summary_filters_bins_and_counts():
-    euler = np.array([[-45.0, 0, 0], [15, 0, 0], [20, 0, 0], [15, 0, 120]])
-    moved = euler + np.array([[3, 0, 0], [6, 0, 0], [12, 0, 0], [0, 0, 0]])
-    summary = summarise(table(euler, moved), Evaluation(max_angle=99.0))
-    assert (summary["n"], summary["left_out"]) == (3, 1)
+def test_what_a_label_does_not_say_has_no_error():
+    euler = np.array([[-45.0, 10, np.nan], [15, 0, np.nan]])
+    predicted = euler_to_matrix(np.array([[-42.0, 15, 70], [14, -3, 70]]))
+    unknown = np.full((2, 3, 3), np.nan)
+    summary = summarise(prediction_table(["a", "b"], ["s", "t"], unknown, euler, predicted), Evaluation())
+    assert (summary["yaw"], summary["pitch"]) == (pytest.approx(2), pytest.approx(4))
+    assert summary["mae"] == pytest.approx(3), "the mean of the known angles"
+    assert not {"roll", "geodesic", "maev", "aligned", "within_5"} & set(summary)
+    assert summary["by_yaw"][0] == {"low": -60.0, "high": -30.0, "n": 1, "mae": pytest.approx(4)}
+
+
+def test_summary_bins_and_counts():
+    euler = np.array([[-45.0, 0, 0], [15, 0, 0], [20, 0, 0]])
+    moved = euler + np.array([[3, 0, 0], [6, 0, 0], [12, 0, 0]])
+    summary = summarise(table(euler, moved), Evaluation())
+    assert summary["n"] == 3
     assert summary["yaw"] == pytest.approx(7)
     assert [summary[f"within_{limit}"] for limit in (5, 10, 15)] == pytest.approx([1 / 3, 2 / 3, 1])
     bins = {(b["low"], b["high"]): (b["n"], b["geodesic"]) for b in summary["by_yaw"]}

@@ -26,7 +26,7 @@ def test_the_published_schema_is_that_of_the_types():
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ({"datasets": {"rendered": {"split": {"test_subjects": None}}}}, "give either test_subjects or protocol"),
+        ({"datasets": {"rendered": {"split": {"test_subjects": None}}}}, "give test_subjects, or a protocol"),
         ({"datasets": {"rendered": {"archive": "x.zip"}}}, "archive: this data set has none"),
         (
             {"datasets": {"rendered": {"source": {"pose": {"yaw": WIDE}}}}},

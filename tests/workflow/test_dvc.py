@@ -23,15 +23,15 @@ def test_round_trip(finished: World, tmp_path: Path):
     assert "up to date" in repository("dvc", "status")
     assert "up to date" in repository("dvc", "repro")
 
-    repository.set_params({"evaluate": {"max_angle": 35.0}})
+    repository.set_params({"compare": {"error": "geodesic"}})
     message = repository("make", "record", f"BIN={Path(sys.executable).parent}", fails=True)
     assert "some jobs are left to run" in message
     repository("snakemake", "--cores", "2")
     repository.record("second")
     changed = json.loads(repository("dvc", "params", "diff", "HEAD~1", "--json"))
-    assert changed["params.yaml"]["evaluate.max_angle"]["new"] == 35.0
+    assert changed["params.yaml"]["compare.error"]["new"] == "geodesic"
     diff = json.loads(repository("dvc", "metrics", "diff", "HEAD~1", "--json"))
-    before, after = (diff["results/tiny/compare/metrics.json"]["rendered.baseline.mae"][k] for k in ("old", "new"))
+    before, after = (diff["results/tiny/compare/metrics.json"]["rendered.hybrid.reduction"][k] for k in ("old", "new"))
     assert before != after
 
     repository("dvc", "push")
@@ -45,6 +45,6 @@ def test_round_trip(finished: World, tmp_path: Path):
     repository("dvc", "pull")
     assert repository.nothing_to_do()
     metrics = json.loads((repository.folder / "results/tiny/compare/metrics.json").read_text())
-    assert metrics["rendered"]["baseline"]["mae"] == pytest.approx(before)
+    assert metrics["rendered"]["hybrid"]["reduction"] == pytest.approx(before)
     assert "dvc.lock" in repository("git", "status", "--porcelain")
     assert "cumulative error" in repository("dvc", "plots", "show", "--json")

@@ -15,6 +15,10 @@ pytestmark = pytest.mark.workflow
 ROTATION_CHAIN = {"pretrain": 1, "finetune": 2, "evaluate": 2, "compare": 1, "all": 1}
 EVERYTHING_TRAINED = {"pretrain": 1, "finetune": 4, "evaluate": 4, "compare": 1, "all": 1}
 
+DESCRIBED = {"split_dataset": 1, "describe_dataset": 1}
+RESPLIT = {"split_dataset": 1, **EVERYTHING_TRAINED}
+RERENDERED = {"acquire_dataset": 1, "crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}
+
 CHANGES = [
     ("nothing", {}, {}),
     ("learning rate", {"finetune": {"learning_rate": 0.002}}, {"finetune": 4, "evaluate": 4, "compare": 1, "all": 1}),
@@ -35,7 +39,8 @@ CHANGES = [
         {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
     ),
     ("a new seed", {"seeds": [0, 1]}, EVERYTHING_TRAINED),
-    ("crop size", {"crops": {"size": 48}}, {"crop_faces": 1, "split_dataset": 1, **EVERYTHING_TRAINED}),
+    ("crop size", {"crops": {"size": 48}}, {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
+    ("labelled people", {"datasets": {"rendered": {"split": {"labelled_subjects": 2}}}}, RESPLIT),
     ("tracking", {"tracking": {"uri": "sqlite:///elsewhere.db"}}, {}),
 ]
 
@@ -64,7 +69,9 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
     for module, expected in (
         ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "all": 1}),
         ("pose/metrics.py", {"evaluate": 4, "compare": 1, "all": 1}),
-        ("rendering/photographs.py", {"acquire_dataset": 1, "crop_faces": 1, "split_dataset": 1, **EVERYTHING_TRAINED}),
+        ("rendering/photographs.py", RERENDERED),
+        ("pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
+        ("download.py", {}),
         ("progress.py", {}),
         ("tracking.py", {}),
     ):

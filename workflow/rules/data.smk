@@ -1,5 +1,5 @@
-# REQUIRED INPUTS  a data set's parameters (a recipe)
-# OUTPUTS          data/raw/{dataset}, data/crops/{dataset}-{size}px, data/splits/{dataset}-{size}px
+# REQUIRED INPUTS  a data set's parameters (a recipe); its archive, where it has one
+# OUTPUTS          data/raw/{dataset}, data/{crops,splits,cards}/{dataset}-{size}px
 
 
 rule acquire_dataset:
@@ -16,9 +16,10 @@ rule acquire_dataset:
             if (a := plan.archive(w.dataset))
             else ""
         ),
+        catalogue=shlex.quote(os.path.join(workflow.basedir, params.catalogue)),
     shell:
         "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output data/raw/{wildcards.dataset}"
-        " {params.archive} 2>&1 | tee {log}"
+        " {params.archive} --catalogue {params.catalogue} 2>&1 | tee {log}"
 
 
 def raw_files(wildcards):
@@ -35,7 +36,6 @@ rule crop_faces:
     output:
         "data/crops/{dataset}-{size}px/crops.h5",
         "data/crops/{dataset}-{size}px/rejected.csv",
-        "data/crops/{dataset}-{size}px/contact_sheet.jpg",
         "data/crops/{dataset}-{size}px/recipe.json",
     log:
         "logs/crop_faces/{dataset}-{size}px.log",
@@ -43,6 +43,28 @@ rule crop_faces:
     shell:
         "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
         " --output data/crops/{wildcards.dataset}-{wildcards.size}px --threads {threads} 2>&1 | tee {log}"
+
+
+rule describe_dataset:
+    input:
+        recipe=lambda w: plan.recipe_file(f"data/cards/{w.dataset}-{w.size}px"),
+        crops=lambda w: result(f"data/crops/{w.dataset}-{w.size}px/crops.h5"),
+    output:
+        report(
+            "data/cards/{dataset}-{size}px/card.html",
+            caption="../report/card.rst",
+            category="Data",
+            labels={"data set": "{dataset}", "shows": "data card"},
+        ),
+        "data/cards/{dataset}-{size}px/card.json",
+        "data/cards/{dataset}-{size}px/contact_sheet.jpg",
+        "data/cards/{dataset}-{size}px/recipe.json",
+    log:
+        "logs/describe_dataset/{dataset}-{size}px.log",
+    shell:
+        "python -m pipeline_steps.describe_dataset --recipe {input.recipe}"
+        " --crops data/crops/{wildcards.dataset}-{wildcards.size}px"
+        " --output data/cards/{wildcards.dataset}-{wildcards.size}px 2>&1 | tee {log}"
 
 
 rule split_dataset:
@@ -56,7 +78,7 @@ rule split_dataset:
         "logs/split_dataset/{dataset}-{size}px.log",
     params:
         protocol=lambda w: (
-            f"--protocol {workflow.basedir}/{p}"
+            f"--protocol {shlex.quote(os.path.join(workflow.basedir, p))}"
             if (p := params.datasets[w.dataset].split.protocol)
             else ""
         ),

@@ -1,10 +1,8 @@
 # REQUIRED INPUTS  crops and split of the training data set; for an arm with init, the backbone's weights
 # OUTPUTS          results/{study}/pretrain/{pretext}/seed{seed}, results/{study}/finetune/{arm}/seed{seed}
 
-TRAINING_DATA = {
-    "crops": f"{plan.crops(params.train_on)}/crops.h5",
-    "split": f"{plan.split(params.train_on)}/split.json",
-}
+LABELLED = plan.training_data()
+UNLABELLED = plan.training_data(params.pretrain_on)
 
 
 def initial_weights(wildcards):
@@ -21,8 +19,8 @@ rule pretrain:
         recipe=lambda w: plan.recipe_file(
             f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"
         ),
-        crops=result(TRAINING_DATA["crops"]),
-        split=result(TRAINING_DATA["split"]),
+        crops=result(f"{UNLABELLED['crops']}/crops.h5"),
+        split=result(f"{UNLABELLED['split']}/split.json"),
     output:
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/encoder.safetensors",
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/history.csv",
@@ -43,8 +41,8 @@ rule finetune:
         recipe=lambda w: plan.recipe_file(
             f"{plan.results}/finetune/{w.arm}/seed{w.seed}"
         ),
-        crops=result(TRAINING_DATA["crops"]),
-        split=result(TRAINING_DATA["split"]),
+        crops=result(f"{LABELLED['crops']}/crops.h5"),
+        split=result(f"{LABELLED['split']}/split.json"),
         encoder=initial_weights,
     output:
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors",

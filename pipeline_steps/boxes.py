@@ -1,0 +1,54 @@
+"""Box rules by name: which part of a picture is the head. The crop is the square around the box, never stretched."""
+
+from typing import Literal
+
+import numpy as np
+
+from pipeline_steps.datasets.base import Sample
+
+BoxRule = Literal["landmarks_loose", "landmarks_tight", "projected_head", "given_box", "whole_image"]
+
+
+def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarray:
+    """The head's box (4,) x0, y0, x1, y1 in pixels of a picture of `width` x `height`.
+
+    landmarks_tight: the bounding box of the landmarks, brows to chin. landmarks_loose: that box enlarged as Hopenet and
+    6DRepNet do for AFLW2000 (github.com/natanielruiz/deep-head-pose, code/datasets.py): with k = 0.2, by 2k of its
+    width to the left and of its height above, then by 2k of the new width to the right and 0.6k of the new height
+    below. projected_head: the head's recorded place in space, seen
+    through the calibrated camera. given_box: the data set's own. whole_image: the picture is a crop already.
+    Raises ValueError where the sample lacks what the rule needs.
+    """
+    match rule:
+        case "whole_image":
+            return np.array([0, 0, width, height], float)
+        case "given_box":
+            return _needed(sample.given_box, "head box")
+        case "projected_head":
+            return _needed(sample.projected_head, "calibrated head position")
+    landmarks = _needed(sample.landmarks, "landmarks")
+    x0, y0, x1, y1 = tight = np.concatenate([landmarks.min(0), landmarks.max(0)])
+    if rule == "landmarks_tight":
+        return tight
+    k = 0.2
+    x0, y0 = x0 - 2 * k * (x1 - x0), y0 - 2 * k * (y1 - y0)
+    return np.array([x0, y0, x1 + 2 * k * (x1 - x0), y1 + 0.6 * k * (y1 - y0)])
+
+
+def _needed(value: np.ndarray | None, name: str) -> np.ndarray:
+    if value is None:
+        raise ValueError(f"the data set gives no {name}; choose another crop.box")
+    return np.asarray(value, float)
+
+
+def square_around(box: np.ndarray, margin: float, width: int, height: int) -> np.ndarray:
+    """The square (4,) around a box's centre; `margin` is added on each side, as a share of the box's longer side.
+
+    Raises ValueError where the box is not finite, smaller than 4 pixels, or centred outside the picture.
+    """
+    centre, side = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * (1 + 2 * margin)
+    if not np.isfinite(box).all() or side < 4:
+        raise ValueError(f"unusable box {box.round(1).tolist()}")
+    if (centre < 0).any() or centre[0] > width or centre[1] > height:
+        raise ValueError(f"box {box.round(1).tolist()} lies outside the {width}x{height} picture")
+    return np.concatenate([centre - side / 2, centre + side / 2])

@@ -1,0 +1,85 @@
+"""The table of data sets: where each is had, how it is recognised, and what its use asks for.
+
+python -m pipeline_steps.catalogue    print the table of docs/data.md
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from pipeline_steps.errors import UserError
+
+CATALOGUE = Path(__file__).resolve().parent.parent / "workflow" / "resources" / "datasets.yaml"
+
+
+class Record(BaseModel):
+    """One row of the table. `kind` names the module in `pipeline_steps/datasets/` that reads the archive."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    title: str
+    version: str
+    page: str = Field(description="official page")
+    file: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$", description="the archive's official name")
+    urls: list[Annotated[str, Field(pattern=r"^https?://")]] = Field(
+        default=[], description="where the archive is downloaded, in order of preference; none: by hand only"
+    )
+    bytes: Annotated[int, Field(gt=0)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="of the archive; where none is published, that of the first download is remembered"
+    )
+    images: int | None = Field(default=None, description="how many pictures the whole set has")
+    labels: str
+    licence: str
+    accept: str = Field(description="what a user must accept or do before using the data")
+    citation: str
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _downloads_have_a_name(self) -> Self:
+        if self.urls and not self.file:
+            raise ValueError("file: missing; a download needs the archive's name")
+        return self
+
+    def by_hand(self, place: Path) -> str:
+        """How to get the archive by hand and where to put it."""
+        return f"get {self.file} from {self.page} ({self.accept}) and put it at {place}"
+
+
+def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
+    """The table's rows by kind; UserError that names the row and field where something is wrong."""
+    try:
+        rows: Any = yaml.safe_load(path.read_text())
+        return TypeAdapter(dict[str, Record]).validate_python(rows, strict=True)
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a readable table of data sets ({str(error).splitlines()[0]})") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise UserError(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}") from error
+
+
+def as_markdown(catalogue: dict[str, Record]) -> str:
+    """The table for people."""
+    import pandas as pd
+
+    rows = [
+        {
+            "kind": f"`{kind}`",
+            "data set": f"[{row.title}]({row.page})",
+            "archive": f"`{row.file}`" if row.file else "your own" if kind == "image_folder" else "none",
+            "had by": "download" if row.urls else "hand" if row.file else "itself",
+            "size": f"{row.bytes / 1e6:,.0f} MB" if row.bytes else "",
+            "images": f"{row.images:,}" if row.images else "",
+            "labels": row.labels,
+            "licence": row.licence,
+        }
+        for kind, row in catalogue.items()
+    ]
+    return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(read_catalogue()), end="")

@@ -1,0 +1,48 @@
+"""300W-LP: 61,225 views synthesised from the photographs of 300W by turning fitted faces, and their mirror images.
+
+Zhu, Lei, Liu, Shi, Li: Face Alignment Across Large Poses: A 3D Solution, CVPR 2016. Official archive 300W-LP.zip
+(3DDFA project page): `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.jpg` (450 x 450) with `.mat` beside it, where V counts the
+views of one face, and the mirror images in `{AFW,...}_Flip/`. `landmarks/` and `Code/` are not read.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_steps.datasets._annotations import read_annotation
+from pipeline_steps.datasets._archives import ArchivedDataset
+from pipeline_steps.datasets.base import Entry, Sample
+from pipeline_steps.errors import UserError
+from pipeline_steps.pose.geometry import euler_to_matrix
+
+_PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
+
+
+class W300Lp(ArchivedDataset):
+    """The 300W-LP data set. All views of one face, mirrored or not, are one subject."""
+
+    kind: Literal["w300lp"] = "w300lp"
+    mirrored: bool = Field(default=True, description="read the official mirror images (`*_Flip`) too")
+    members: ClassVar[re.Pattern[str]] = re.compile(
+        r"(^|/)(?<!landmarks/)(AFW|HELEN|IBUG|LFPW)(_Flip)?/[^/]+_\d+\.(jpg|mat)$"
+    )
+
+    def entries(self, raw: Path) -> Iterator[Entry]:
+        """Every view, folder by folder; its name is `FOLDER/FILE`."""
+        root = self.unpacked(raw)
+        names = [f"{part}{flip}" for part in _PARTS for flip in (("", "_Flip") if self.mirrored else ("",))]
+        found = [folder for name in names for folder in sorted([*root.glob(name), *root.glob(f"*/{name}")])]
+        folders = [folder for folder in found if folder.parent.name != "landmarks"]
+        images = [path for folder in folders for path in sorted(folder.glob("*_*.jpg"))]
+        if not images:
+            raise UserError(f"{root}: no AFW/NAME_V.jpg or the like in it; this is not the layout of 300W-LP")
+        yield from (Entry(f"{path.parent.name}/{path.stem}", path) for path in images)
+
+    def read(self, entry: Entry) -> Sample:
+        """Pose and the 68 landmarks of `pt2d`."""
+        euler_deg, landmarks = read_annotation(entry.image.with_suffix(".mat"), "pt2d")
+        subject = entry.image.stem.rpartition("_")[0]
+        return Sample(subject, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks)

@@ -1,0 +1,61 @@
+"""Protocols: the image lists, filters and test subjects that make results comparable, each a file with its source."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline_steps.errors import UserError
+
+
+class Protocol(BaseModel):
+    """Which images of a data set count, and who of them is tested on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    title: str
+    source: str = Field(description="paper, repository and file that the rule or list comes from")
+    verified: bool = Field(description="whether it was compared with that source")
+    notes: str = ""
+    max_angle: Annotated[float, Field(gt=0, le=180)] | None = Field(
+        default=None, description="leave out images with a yaw, pitch or roll beyond this many degrees"
+    )
+    images: str | None = Field(
+        default=None,
+        pattern=r"^[^/]+\.txt$",
+        description="file beside this one with a source id a line; all other images are left out",
+    )
+    test: list[str] | None = Field(default=None, min_length=1, description="subjects that are tested on")
+    expected_images: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="how many images of the whole, official data set it keeps"
+    )
+
+
+def listed_images(protocol: Protocol, path: Path) -> list[str] | None:
+    """Source ids that the protocol at `path` keeps, None where it names none; UserError where the list is missing."""
+    if protocol.images is None:
+        return None
+    try:
+        return (path.parent / protocol.images).read_text().split()
+    except OSError as error:
+        raise UserError(f"{path}: images: no readable file {protocol.images} beside it") from error
+
+
+def protocol_digest(path: Path) -> str:
+    """SHA-256 that stands for a protocol and its list of images."""
+    listed = listed_images(read_protocol(path), path)
+    return hashlib.sha256(path.read_bytes() + "\n".join(listed or []).encode()).hexdigest()
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read a protocol; UserError that names the file and key where something is wrong."""
+    try:
+        return Protocol.model_validate(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise UserError(f"{path}: {key}: {problem['msg']}") from error
