@@ -49,8 +49,8 @@ def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.asarray(np.clip(pixels / 255.0, 0, 1) ** 2.2 * rng.uniform(0.3, 1.1), np.float32)
 
 
-def photograph(rng: np.random.Generator, head: np.ndarray, background: np.ndarray) -> bytes:
-    """JPEG file of a head (H, W, 4), linear and premultiplied, before a background (H, W, 3)."""
+def develop(rng: np.random.Generator, head: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Picture, uint8 (H, W, 3), of a head (H, W, 4), linear and premultiplied, before a background (H, W, 3)."""
     light = head[..., :3] + (1 - head[..., 3:]) * background
     covered = head[..., 3] > 0.5
     level = float(np.mean(light[covered])) if covered.any() else 0.3
@@ -71,7 +71,12 @@ def photograph(rng: np.random.Generator, head: np.ndarray, background: np.ndarra
     sigma = abs(rng.normal(0, 0.018)) + 0.003
     noise = rng.standard_normal(srgb.shape, dtype=np.float32)
     srgb = srgb + sigma * (0.6 * noise + 0.4 * noise[..., :1])
-    image = Image.fromarray((np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+    return np.asarray((np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def photograph(rng: np.random.Generator, head: np.ndarray, background: np.ndarray) -> bytes:
+    """JPEG file of a head (H, W, 4), linear and premultiplied, before a background (H, W, 3)."""
+    image = Image.fromarray(develop(rng, head, background))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=int(rng.integers(45, 97)))
     return buffer.getvalue()

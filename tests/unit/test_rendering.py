@@ -93,12 +93,13 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(ren
 
 def test_samples_carry_pose_person_box_and_landmarks(rendered):
     source, folder = rendered
-    samples = list(source.samples(folder))
+    entries = list(source.entries(folder))
+    samples = [source.read(entry) for entry in entries]
     assert [s.subject for s in samples] == ["00000"] * 3 + ["00001"] * 3
-    for sample in samples:
+    for entry, sample in zip(entries, samples, strict=True):
         assert np.allclose(sample.rotation @ sample.rotation.T, np.eye(3))
-        assert Image.open(sample.image).size == (48, 48)
-        x0, y0, x1, y1 = sample.box
+        assert Image.open(entry.image).size == (48, 48)
+        x0, y0, x1, y1 = sample.given_box
         assert x0 < sample.landmarks[NOSE_TIP, 0] < x1
         assert y0 < sample.landmarks[CHIN, 1] <= y1 + 1
 
