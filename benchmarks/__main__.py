@@ -12,13 +12,21 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
+from pipeline_steps.boxes import BoxRule
+from pipeline_steps.crop_faces import Crop, crops_of
 from pipeline_steps.crops import CropFile
+from pipeline_steps.datasets.aflw2000 import Aflw2000
+from pipeline_steps.datasets.base import Entry, HeadPoseDataset
+from pipeline_steps.datasets.biwi import Biwi
 from pipeline_steps.datasets.rendered import Rendered
 from pipeline_steps.files import whole_file
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.params import Augmentation, Training
+from pipeline_steps.params import Augmentation, CropParams, CropRule, Crops, Training
 from pipeline_steps.pretext.puzzling import Puzzling
+from pipeline_steps.stand_ins.aflw2000 import write_aflw2000
+from pipeline_steps.stand_ins.biwi import write_biwi
 from pipeline_steps.training.fit import resolve_precision
 from pipeline_steps.training.multi_task import MultiTask
 
@@ -51,12 +59,46 @@ def rendering() -> dict[str, float]:
     return rates
 
 
+def cropping() -> dict[str, float]:
+    """Whole official pictures to crops of 64 px, label and all, against the plain decoding of the same files."""
+    layouts: list[tuple[str, HeadPoseDataset, Callable[..., object], BoxRule]] = [
+        ("JPEG 450x450", Aflw2000(), write_aflw2000, "landmarks_loose"),
+        ("PNG 640x480", Biwi(), write_biwi, "projected_head"),
+    ]
+    rates = {}
+    for name, source, write, box in layouts:
+        with tempfile.TemporaryDirectory() as folder:
+            raw, archive = Path(folder, "raw"), Path(folder, "archive")
+            raw.mkdir()
+            write(archive, people=4, images=8, seed=0)
+            source.acquire(raw, archive)
+            entries = list(source.entries(raw)) * 100
+            params = CropParams(source=source, crop=CropRule(box=box), crops=Crops(size=64, context=0.1))
+
+            def decode(entries: list[Entry] = entries) -> int:
+                for entry in entries[:300]:
+                    with Image.open(entry.image) as picture:
+                        picture.convert("RGB")
+                return 300
+
+            def cut(processes: int, count: int, entries: list[Entry] = entries, params: CropParams = params) -> int:
+                cropped = list(crops_of(entries[:count], params, processes))
+                assert all(isinstance(item, Crop) for item in cropped)
+                return len(cropped)
+
+            rates[f"cropping {name}, plain decoding"] = rate(decode)
+            rates[f"cropping {name}, 1 process"] = rate(partial(cut, 1, 300))
+            for processes in range(2, CORES + 1):  # the processes' start is part of the time
+                rates[f"cropping {name}, {processes} processes"] = rate(partial(cut, processes, len(entries)))
+    return rates
+
+
 def reading() -> dict[str, float]:
     """Random batches of 64 crops of 64 px: HDF5 with a chunk per image against an array in memory."""
 
     class Opened(CropFile):
         def __init__(self, file: h5py.File) -> None:
-            self.file = file
+            self.file, self.size, self.stored = file, 64, 64
 
     images = np.random.default_rng(0).integers(0, 255, (8000, 64, 64, 3), dtype=np.uint8)
     order = np.random.default_rng(1)
@@ -114,10 +156,10 @@ def main() -> None:
     """Measure everything and say it."""
     logging.disable(logging.WARNING)
     rates: dict[str, float] = {}
-    for measure in (rendering, reading, training):
+    for measure in (rendering, cropping, reading, training):
         rates |= measure()
     table = pd.DataFrame({"what": list(rates), "images_per_second": [round(r, 1) for r in rates.values()]})
-    group = table["what"].str.split(",").str[0].str.split().str[0]
+    group = table["what"].str.split(",").str[0].replace(r"^(rendering|training|reading) .*", r"\1", regex=True)
     table["ratio_to_first"] = (
         table["images_per_second"] / table.groupby(group)["images_per_second"].transform("first")
     ).round(3)

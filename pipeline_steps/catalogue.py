@@ -4,7 +4,7 @@ python -m pipeline_steps.catalogue    print the table of docs/data.md
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -23,6 +23,7 @@ class Record(BaseModel):
     version: str
     page: str = Field(description="official page")
     file: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$", description="the archive's official name")
+    access: Literal["download", "by hand", "made here", "yours"] = "by hand"
     urls: list[Annotated[str, Field(pattern=r"^https?://")]] = Field(
         default=[], description="where the archive is downloaded, in order of preference; none: by hand only"
     )
@@ -38,9 +39,9 @@ class Record(BaseModel):
     notes: str = ""
 
     @model_validator(mode="after")
-    def _downloads_have_a_name(self) -> Self:
-        if self.urls and not self.file:
-            raise ValueError("file: missing; a download needs the archive's name")
+    def _downloads_have_a_name_and_a_place(self) -> Self:
+        if (self.access == "download") != bool(self.urls) or (self.urls and not self.file):
+            raise ValueError("access is `download` where, and only where, `urls` and `file` are given")
         return self
 
     def by_hand(self, place: Path) -> str:
@@ -69,8 +70,8 @@ def as_markdown(catalogue: dict[str, Record]) -> str:
         {
             "kind": f"`{kind}`",
             "data set": f"[{row.title}]({row.page})",
-            "archive": f"`{row.file}`" if row.file else "your own" if kind == "image_folder" else "none",
-            "had by": "download" if row.urls else "hand" if row.file else "itself",
+            "archive": f"`{row.file}`" if row.file else "",
+            "access": row.access,
             "size": f"{row.bytes / 1e6:,.0f} MB" if row.bytes else "",
             "images": f"{row.images:,}" if row.images else "",
             "labels": row.labels,

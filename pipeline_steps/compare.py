@@ -19,7 +19,8 @@ from pipeline_steps.figures import cumulative_error, error_by_yaw, faces, save, 
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison
 from pipeline_steps.pictures import shown_rotation
-from pipeline_steps.pose.metrics import ANGLES, LABEL, PREDICTED, image_errors
+from pipeline_steps.pose.geometry import ANGLES
+from pipeline_steps.pose.metrics import LABEL, PREDICTED, image_errors
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run

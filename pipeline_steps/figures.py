@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline_steps.files import whole_file
 from pipeline_steps.pictures import draw_axes
+from pipeline_steps.pose.geometry import ANGLES
 
 matplotlib.use("svg")
 matplotlib.rcParams.update(

@@ -22,13 +22,12 @@ from pydantic import Field
 from pipeline_steps.datasets._archives import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
-from pipeline_steps.pose.geometry import euler_to_matrix
+from pipeline_steps.pose.geometry import ANGLES, euler_to_matrix
 from pipeline_steps.progress import logger
 
-_ANGLES = ["yaw", "pitch", "roll"]
 _MATRIX = [f"r{row}{column}" for row in range(3) for column in range(3)]
 _BOX = ["x0", "y0", "x1", "y1"]
-_KNOWN = {"path", "subject", *_ANGLES, *_MATRIX, *_BOX}
+_KNOWN = {"path", "subject", *ANGLES, *_MATRIX, *_BOX}
 
 
 class ImageFolder(ArchivedDataset):
@@ -82,14 +81,14 @@ def _read_table(path: Path) -> pd.DataFrame:
     columns = set(table.columns)
     if unknown := sorted(columns - _KNOWN):
         raise UserError(f"{path}: unknown column {unknown[0]!r}; known: {', '.join(sorted(_KNOWN))}")
-    pose = [names for names in (_ANGLES, _MATRIX) if columns & set(names)]
+    pose = [names for names in (ANGLES, _MATRIX) if columns & set(names)]
     if "path" not in columns or len(pose) != 1:
-        raise UserError(f"{path}: needs a column `path`, and either {', '.join(_ANGLES)} or {', '.join(_MATRIX)}")
+        raise UserError(f"{path}: needs a column `path`, and either {', '.join(ANGLES)} or {', '.join(_MATRIX)}")
     for names in (*pose, *([_BOX] if columns & set(_BOX) else [])):
         if missing := [name for name in names if name not in columns]:
             raise UserError(f"{path}: column {missing[0]!r} is missing beside {', '.join(names)}")
-    if pose[0] == _ANGLES:
-        angles = table[_ANGLES].apply(pd.to_numeric, errors="coerce").abs().max(axis=None)
+    if pose[0] == ANGLES:
+        angles = table[ANGLES].apply(pd.to_numeric, errors="coerce").abs().max(axis=None)
         if len(table) >= 10 and angles <= np.pi:
             logger.warning("%s: no angle exceeds %.2f: are these radians? Degrees are expected", path, angles)
     return table
@@ -108,7 +107,7 @@ def _pose(row: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None]:
         return _numbers(row, _MATRIX).reshape(3, 3), None
     if "yaw" not in row:
         return None, np.full(3, np.nan)
-    euler_deg = np.array([np.nan if not row[angle].strip() else _numbers(row, [angle])[0] for angle in _ANGLES])
+    euler_deg = np.array([np.nan if not row[angle].strip() else _numbers(row, [angle])[0] for angle in ANGLES])
     return (euler_to_matrix(euler_deg) if np.isfinite(euler_deg).all() else None), euler_deg
 
 

@@ -19,6 +19,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+ANGLES = ["yaw", "pitch", "roll"]
+"""Names of the Euler angles in their order."""
+
 Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor: every function accepts both
 
 

@@ -12,9 +12,8 @@ import pandas as pd
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.params import Evaluation
-from pipeline_steps.pose.geometry import geodesic_distance_deg, matrix_to_euler, wrap_deg
+from pipeline_steps.pose.geometry import ANGLES, geodesic_distance_deg, matrix_to_euler, wrap_deg
 
-ANGLES = ["yaw", "pitch", "roll"]
 LABEL = [f"r{i}{j}" for i in range(3) for j in range(3)]
 PREDICTED = [f"p{i}{j}" for i in range(3) for j in range(3)]
 

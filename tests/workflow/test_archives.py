@@ -28,6 +28,7 @@ def make_archive(folder: Path, path: Path, images: int = 3) -> Path:
 
 def catalogue(path: Path, urls: list[str], archive: Path | None = None) -> str:
     row = {"title": "t", "version": "1", "page": "https://example.org/page", "file": "AFLW2000-3D.zip", "urls": urls}
+    row["access"] = "download" if urls else "by hand"
     row |= {"labels": "l", "licence": "x", "accept": "their terms", "citation": "c"}
     if archive:
         content = archive.read_bytes()
