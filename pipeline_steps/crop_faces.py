@@ -15,6 +15,7 @@ from typing import Annotated
 
 import h5py
 import numpy as np
+import torch
 from typer import Option
 
 from pipeline_steps.boxes import head_box, square_around
@@ -23,7 +24,7 @@ from pipeline_steps.datasets.base import SOURCE, Entry, Sample
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file
 from pipeline_steps.params import CropParams
-from pipeline_steps.pictures import UNREADABLE, cut_square, open_rgb
+from pipeline_steps.pictures import UNREADABLE, cut_from_file
 from pipeline_steps.pose.geometry import is_rotation, matrix_to_euler
 from pipeline_steps.progress import track
 from pipeline_steps.recipe import read_recipe, seal
@@ -64,17 +65,19 @@ def checked_label(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def crop(entry: Entry, params: CropParams) -> Crop | Rejected:
     """One picture's crop, or the reason why there is none."""
-    rule = params.crop
+    rule, crops = params.crop, params.crops
+    stored = stored_size(crops.size, crops.context)
     try:
         sample = params.source.read(entry)
         rotation, euler_deg = checked_label(sample)
-        picture = open_rgb(entry.image)
-        box = head_box(sample, rule.box, picture.width, picture.height)
-        square = square_around(box, rule.margin, picture.width, picture.height)
-        stored = stored_size(params.crops.size, params.crops.context)
-        context = (stored / params.crops.size - 1) / 2 * (square[2] - square[0])
-        square += [-context, -context, context, context]
-        image = cut_square(picture, square, stored, params.crops.border)
+
+        def square_with_context(width: int, height: int) -> np.ndarray:
+            square = square_around(head_box(sample, rule.box, width, height), rule.margin, width, height)
+            context = (stored / crops.size - 1) / 2 * (square[2] - square[0])
+            grown: np.ndarray = square + np.array([-context, -context, context, context])
+            return grown
+
+        image = cut_from_file(entry.image, square_with_context, stored, crops.border)
     except UNREADABLE as error:
         return Rejected(entry.source_id, str(error).replace(str(entry.image), entry.image.name))
     return Crop(entry.source_id, image, sample.subject, rotation, euler_deg)
@@ -150,6 +153,7 @@ def crop_faces(
     """Crop every picture; unusable ones are listed with their reason."""
     made = read_recipe(recipe)
     params, dataset = made.params_as(CropParams), str(made.job["dataset"])
+    torch.set_num_threads(1)  # of every process
     entries = list_entries(params, raw, dataset)
     with whole_file(output / "crops.h5") as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file.attrs["schema_version"] = SCHEMA_VERSION

@@ -48,7 +48,7 @@ def summarise(crops: CropFile, rejected: list[tuple[str, str]], record: Record |
         "archive": crops.source.get("file"),
         "sha256": archive,
         "official": None if record is None or archive is None or record.sha256 is None else archive == record.sha256,
-        "record": record and record.model_dump(mode="json", exclude={"urls"}),
+        "record": record and record.model_dump(mode="json", exclude={"urls", "access"}),
     }
 
 

@@ -1,9 +1,12 @@
 """Pictures as the field stores them: opened the right way up in 8-bit RGB, cut square, and drawn upon."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+import torch
+import torch.nn.functional as F
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from pipeline_steps.pose.geometry import euler_to_matrix
 
@@ -18,42 +21,74 @@ def open_rgb(path: Path) -> Image.Image:
     UNREADABLE where the file is damaged, cut off, empty, too large, or of floating-point values.
     """
     with Image.open(path) as file:
-        file.load()
-        picture: Image.Image = file
-        ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode == "F":
-            raise ValueError("floating-point grey levels have no defined range")
-        if picture.mode.startswith("I"):  # convert("RGB") would clip at 255 instead of scaling
-            levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
-            picture = Image.fromarray((levels // 257).astype(np.uint8))
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
+        return _upright_rgb(file)
+
+
+def cut_from_file(path: Path, square_of: Callable[[int, int], np.ndarray], size: int, border: str) -> np.ndarray:
+    """As `cut_square` of `open_rgb`, but a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves twice the size needed.
+
+    square_of: from the width and height of the upright picture to the square (4,) in its pixels. Decoding is most of
+    the work, and the crop differs by less than a grey level on average.
+    """
+    with Image.open(path) as file:
+        orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
+        width, height = file.size if orientation < 5 else file.size[::-1]
+        square, shrink = square_of(width, height), 1
+        if orientation == 1 and file.format == "JPEG":
+            room = (square[2] - square[0]) / (2 * size)
+            shrink = max((factor for factor in (1, 2, 4, 8) if factor <= room), default=1)
+            file.draft(None, (width // shrink, height // shrink))
+        picture = _upright_rgb(file)
+    return cut_square(picture, square / shrink, size, border)
+
+
+def _upright_rgb(file: Image.Image) -> Image.Image:
+    file.load()
+    ImageOps.exif_transpose(file, in_place=True)
+    if file.mode == "F":
+        raise ValueError("floating-point grey levels have no defined range")
+    if file.mode.startswith("I"):  # convert("RGB") would clip at 255 instead of scaling
+        levels = np.asarray(file).astype(np.int64).clip(0, 65535)
+        file = Image.fromarray((levels // 257).astype(np.uint8))
+    return file if file.mode == "RGB" else file.convert("RGB")
 
 
 def cut_square(picture: Image.Image, square: np.ndarray, size: int, border: str) -> np.ndarray:
     """The square x0, y0, x1, y1 (4,) in pixels of an RGB picture, resized to uint8 (size, size, 3).
 
-    border: what lies beyond the picture's edge, `reflect` (its mirror image) or `constant` (black).
+    Cut at whole pixels, and resized by antialiased bicubic interpolation: torch's, which is several times as fast as
+    Pillow's and differs from it by one grey level at most. border: what lies beyond the picture's edge, `reflect` (its
+    mirror image) or `constant` (black).
     """
-    x0, y0 = np.floor(square[:2]).astype(int)
-    x1, y1 = np.ceil(square[2:]).astype(int)
-    if x0 < 0 or y0 < 0 or x1 > picture.width or y1 > picture.height:
-        picture = _with_border(np.asarray(picture), (x0, y0, x1, y1), border)
-        square = square - [x0, y0, x0, y0]
-    # the box may miss the edge by a rounding error, which Pillow refuses
-    box = np.clip(square, 0, [picture.width, picture.height] * 2)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box)))
+    x0, y0 = np.rint(square[:2]).astype(int)
+    side = max(int(np.rint(square[2] - square[0])), 1)
+    pixels = np.asarray(picture)
+    if x0 < 0 or y0 < 0 or x0 + side > picture.width or y0 + side > picture.height:
+        pixels = _with_border(pixels, (x0, y0, x0 + side, y0 + side), border)
+    else:
+        pixels = pixels[y0 : y0 + side, x0 : x0 + side].copy()
+    channels_last = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    resized = F.interpolate(channels_last, (size, size), mode="bicubic", antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
 
 
-def _with_border(pixels: np.ndarray, window: tuple[int, int, int, int], border: str) -> Image.Image:
+def _with_border(pixels: np.ndarray, window: tuple[int, int, int, int], border: str) -> np.ndarray:
     """The window of whole pixels x0, y0, x1, y1, which reaches beyond the edge."""
     x0, y0, x1, y1 = window
-    rows, columns = np.arange(y0, y1), np.arange(x0, x1)
     height, width = pixels.shape[:2]
-    cut = pixels[_mirrored(rows, height)[:, None], _mirrored(columns, width)]
-    if border == "constant":
-        cut[(rows < 0) | (rows >= height)] = 0
-        cut[:, (columns < 0) | (columns >= width)] = 0
-    return Image.fromarray(cut)
+    rows, columns = np.arange(y0, y1), np.arange(x0, x1)
+    top, bottom = np.searchsorted(rows, [0, height])
+    left, right = np.searchsorted(columns, [0, width])
+    cut = np.zeros((len(rows), len(columns), 3), np.uint8)
+    inside = slice(top, bottom), slice(left, right)
+    cut[inside] = pixels[max(y0, 0) : y1, max(x0, 0) : x1]
+    if border == "reflect":
+        rows, columns = _mirrored(rows, height), _mirrored(columns, width)
+        strips = [(slice(top), slice(None)), (slice(bottom, None), slice(None))]
+        strips += [(inside[0], slice(left)), (inside[0], slice(right, None))]
+        for strip in strips:
+            cut[strip] = pixels.take(rows[strip[0]], 0).take(columns[strip[1]], 1)
+    return cut
 
 
 def _mirrored(indices: np.ndarray, count: int) -> np.ndarray:

@@ -145,7 +145,7 @@ class Plan:
         cropping = {"source": source, "crop": _dump(dataset.crop), "crops": _dump(self.params.crops)}
         self._add(crops, "crop_faces", {**job}, cropping, {"raw": raw} | contents, code)
         record = self.catalogue.get(self.kind(name))
-        row = record and record.model_dump(mode="json", exclude={"urls"})
+        row = record and record.model_dump(mode="json", exclude={"urls", "access"})
         self._add(self.card(name), "describe_dataset", {**job}, {"record": row}, {"crops": crops})
         inputs = {"crops": crops}
         if dataset.split.protocol:
