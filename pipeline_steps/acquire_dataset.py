@@ -9,9 +9,9 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline_steps.catalogue import CATALOGUE, read_catalogue
+from pipeline_steps.acquisition.catalogue import CATALOGUE, read_catalogue
+from pipeline_steps.acquisition.download import download
 from pipeline_steps.datasets.base import SOURCE, HeadPoseDataset
-from pipeline_steps.download import download
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import write_json
 from pipeline_steps.params import AcquireParams

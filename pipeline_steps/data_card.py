@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline_steps.catalogue import Record
+from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.crops import CropFile
 from pipeline_steps.pictures import draw_axes, shown_rotation
 from pipeline_steps.pose.geometry import ANGLES

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.boxes import BoxRule
-from pipeline_steps.catalogue import Record
 from pipeline_steps.datasets.base import HeadPoseDataset
 from pipeline_steps.errors import UserError
 from pipeline_steps.pretext.base import PretextTask

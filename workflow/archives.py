@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline_steps.acquire_dataset import remembered
-from pipeline_steps.catalogue import Record
+from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, write_json
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline_steps.catalogue import read_catalogue
+from pipeline_steps.acquisition.catalogue import read_catalogue
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
@@ -25,7 +25,7 @@ from workflow.archives import identity, locate
 ROOT = Path(__file__).resolve().parent.parent
 NEUTRAL = {
     *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"),
-    *("catalogue", "download", "protocols"),
+    *("catalogue", "download", "web", "google_drive", "unfinished", "protocols"),
 }
 """Modules that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's values."""
 

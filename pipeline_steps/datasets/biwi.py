@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline_steps.datasets._archives import ArchivedDataset
+from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
 

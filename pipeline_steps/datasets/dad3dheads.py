@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from pipeline_steps.datasets._archives import ArchivedDataset
+from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline_steps.datasets._archives import ArchivedDataset
+from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
 from pipeline_steps.pose.geometry import ANGLES, euler_to_matrix

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_steps.datasets import _archives
-from pipeline_steps.datasets._archives import unpack
+from pipeline_steps.acquisition import unpack as module
+from pipeline_steps.acquisition.unpack import unpack
 from pipeline_steps.errors import UserError
 from tests.conftest import small_disk
 
@@ -72,7 +72,7 @@ def test_an_archive_bomb_is_refused_before_it_is_written(tmp_path, make):
 
 
 def test_a_huge_member_is_refused_even_where_it_hardly_shrinks(tmp_path, monkeypatch):
-    monkeypatch.setattr(_archives, "LARGEST_MEMBER", 1000)
+    monkeypatch.setattr(module, "LARGEST_MEMBER", 1000)
     archive = zip_of(tmp_path / "a.zip", {"a.jpg": bytes(range(256)) * 8})
     with pytest.raises(UserError, match=r"a.jpg would unpack to 2,048 bytes"):
         unpack(archive, tmp_path / "out", everything)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_steps import download as module
-from pipeline_steps.download import download
+from pipeline_steps.acquisition import download as module
+from pipeline_steps.acquisition import unfinished, web
+from pipeline_steps.acquisition.download import download
 from pipeline_steps.errors import UserError
 from tests.servers import Fault, Server
 
@@ -29,8 +30,8 @@ DRIVE = "https://drive.google.com/uc?id=A"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(module, "BACK_OFF_SECONDS", 0.0)
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 2.0)
-    monkeypatch.setattr(module, "READ_SECONDS", 5.0)
+    monkeypatch.setattr(web, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(web, "READ_SECONDS", 5.0)
     monkeypatch.setattr(module, "ATTEMPTS", 3)
     monkeypatch.setenv("NO_PROXY", "*")
 
@@ -38,7 +39,7 @@ def _impatient(monkeypatch):
 @pytest.fixture
 def hasty(monkeypatch):
     """Takes a server that is silent for a moment for a stalled one."""
-    monkeypatch.setattr(module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(web, "READ_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -139,12 +140,12 @@ def test_goes_on_after_a_cut_and_asks_only_for_the_rest(server, destination, val
 
 
 def test_goes_on_after_a_cut_in_chunks(server, destination):
-    server.misbehave(NAME, Fault(cut=2 * module.CHUNK, chunked=True), times=1)
+    server.misbehave(NAME, Fault(cut=2 * unfinished.CHUNK, chunked=True), times=1)
     download([server.url(NAME)], destination)
     assert_whole(destination)
     first, second = server.asked(NAME)
     assert first is None
-    assert second == f"bytes={2 * module.CHUNK}-"
+    assert second == f"bytes={2 * unfinished.CHUNK}-"
 
 
 def test_goes_on_in_a_later_call(server, destination):
@@ -420,7 +421,7 @@ def test_a_full_disk_names_the_destination_and_keeps_what_fits(server, tmp_path)
 
 
 def test_progress_is_told_in_lines(server, destination, caplog, monkeypatch):
-    monkeypatch.setattr(module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(unfinished, "REPORT_SECONDS", 0.0)
     caplog.set_level(logging.INFO, "headpose")
     download([server.url(NAME)], destination)
     assert caplog.messages[0].startswith("heads.zip  0.0/0.3 MB  ")
@@ -466,7 +467,7 @@ def test_google_drive_is_left_to_gdown(drive, destination, address, asked):
 
 
 def test_gdown_is_loaded_only_where_it_is_needed():
-    code = "import sys, pipeline_steps.download; sys.exit('gdown' in sys.modules)"
+    code = "import sys, pipeline_steps.acquisition.download; sys.exit('gdown' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -71,7 +71,7 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
         ("pose/metrics.py", {"evaluate": 4, "compare": 1, "all": 1}),
         ("rendering/photographs.py", RERENDERED),
         ("pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
-        ("download.py", {}),
+        ("acquisition/download.py", {}),
         ("progress.py", {}),
         ("tracking.py", {}),
     ):

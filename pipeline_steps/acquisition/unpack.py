@@ -1,6 +1,5 @@
 """Official archives: unpack what is wanted of them, and nothing outside the folder."""
 
-import re
 import shutil
 import tarfile
 import zipfile
@@ -9,9 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, ClassVar
+from typing import IO
 
-from pipeline_steps.datasets.base import HeadPoseDataset
 from pipeline_steps.errors import UserError
 
 LARGEST_MEMBER = 256 << 20
@@ -21,23 +19,6 @@ LARGEST_RATIO = 200
 
 Members = Generator[tuple[str, int, Callable[[], IO[bytes]]], None, None]
 """Of every regular file: its path inside the archive, its unpacked size in bytes, and how to read it."""
-
-
-class ArchivedDataset(HeadPoseDataset):
-    """A data set whose raw files are members of an archive."""
-
-    needs_archive: ClassVar[bool] = True
-    members: ClassVar[re.Pattern[str]]
-    """Which members are unpacked, searched for in their paths with forward slashes."""
-
-    def acquire(self, raw: Path, archive: Path | None) -> None:
-        """Unpack the members; a folder in the archive's place is linked as it is."""
-        assert archive is not None
-        unpack(archive, raw / "unpacked", lambda name: self.members.search(name) is not None)
-
-    def unpacked(self, raw: Path) -> Path:
-        """The folder that `acquire` filled or linked."""
-        return (raw / "unpacked").resolve()
 
 
 def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:

@@ -1,6 +1,6 @@
 """The table of data sets: where each is had, how it is recognised, and what its use asks for.
 
-python -m pipeline_steps.catalogue    print the table of docs/data.md
+python -m pipeline_steps.acquisition.catalogue    print the table of docs/data.md
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from pipeline_steps.errors import UserError
 
-CATALOGUE = Path(__file__).resolve().parent.parent / "workflow" / "resources" / "datasets.yaml"
+CATALOGUE = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "datasets.yaml"
 
 
 class Record(BaseModel):

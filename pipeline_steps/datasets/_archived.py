@@ -1,0 +1,25 @@
+"""What the data sets that come as archives have in common."""
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline_steps.acquisition.unpack import unpack
+from pipeline_steps.datasets.base import HeadPoseDataset
+
+
+class ArchivedDataset(HeadPoseDataset):
+    """A data set whose raw files are members of an archive."""
+
+    needs_archive: ClassVar[bool] = True
+    members: ClassVar[re.Pattern[str]]
+    """Which members are unpacked, searched for in their paths with forward slashes."""
+
+    def acquire(self, raw: Path, archive: Path | None) -> None:
+        """Unpack the members; a folder in the archive's place is linked as it is."""
+        assert archive is not None
+        unpack(archive, raw / "unpacked", lambda name: self.members.search(name) is not None)
+
+    def unpacked(self, raw: Path) -> Path:
+        """The folder that `acquire` filled or linked."""
+        return (raw / "unpacked").resolve()
