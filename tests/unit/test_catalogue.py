@@ -1,0 +1,45 @@
+"""The table of data sets: complete, typed, and the same in the documentation."""
+
+import pytest
+import yaml
+
+from pipeline_steps.acquisition.catalogue import CATALOGUE, as_markdown, read_catalogue
+from pipeline_steps.errors import UserError
+from pipeline_steps.registry import kinds
+from tests.conftest import ROOT
+
+ROWS = yaml.safe_load(CATALOGUE.read_text())
+
+
+def test_every_data_set_has_a_row_with_its_terms():
+    rows = read_catalogue()
+    assert sorted(rows) == kinds("pipeline_steps.datasets")
+    for row in rows.values():
+        assert row.licence
+        assert row.accept
+        assert row.citation
+        assert row.page
+
+
+def test_the_documentation_shows_this_table():
+    text = (ROOT / "docs/data.md").read_text()
+    start, end = "<!-- table: python -m pipeline_steps.acquisition.catalogue -->\n", "<!-- end of table -->"
+    assert text.split(start)[1].split(end)[0] == as_markdown(read_catalogue())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "abc"}, "aflw2000.sha256: String should match pattern"),
+        ({"file": "../x.zip"}, "aflw2000.file: String should match pattern"),
+        ({"urls": ["file:///etc/passwd"]}, "aflw2000.urls.0: String should match pattern"),
+        ({"bytes": -1}, "aflw2000.bytes: Input should be greater than 0"),
+        ({"file": None}, "aflw2000: access is `download` where, and only where"),
+        ({"licens": "x"}, "aflw2000.licens: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path, change, message):
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump({"aflw2000": ROWS["aflw2000"] | change}))
+    with pytest.raises(UserError) as error:
+        read_catalogue(tmp_path / "table.yaml")
+    assert f"table.yaml: {message}" in str(error.value)
