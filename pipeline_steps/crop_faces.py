@@ -159,7 +159,8 @@ def crop_faces(
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["dataset"] = dataset
         file.attrs["source"] = source.read_text() if (source := raw / SOURCE).exists() else "{}"
-        file.attrs["crop"] = json.dumps(made.params["crop"] | made.params["crops"], sort_keys=True)
+        rule = params.crop.model_dump() | params.crops.model_dump(exclude={"max_rejected"})
+        file.attrs["crop"] = json.dumps(rule, sort_keys=True)
         file.attrs["euler_convention"] = "yaw, pitch, roll in degrees; R = Rx(pitch) Ry(yaw) Rz(roll) as 300W-LP"
         crops = track(crops_of(entries, params, threads), f"crop {dataset}", len(entries))
         rejected = store(file, crops, len(entries), stored_size(params.crops.size, params.crops.context))

@@ -110,7 +110,7 @@ PAGE = """<!doctype html>
   <tr><th>SHA-256<td><code>{{ card.sha256 }}</code>
     {%- if card.official is not none %}, {{ "" if card.official else "not " }}the official archive{% endif %}{% endif %}
   {% if record %}<tr><th>page<td><a href="{{ record.page }}">{{ record.page }}</a>
-  <tr><th>labels' source<td>{{ record.labels }}
+  <tr><th>label<td>{{ record.labels }}
   <tr><th>licence<td>{{ record.licence }}
   <tr><th>to accept<td>{{ record.accept }}
   <tr><th>citation<td>{{ record.citation }}
