@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.datasets.base import HeadPoseDataset
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import first_problem
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.registry import tagged_union
 
@@ -385,22 +385,6 @@ class CompareParams(Strict):
     """What `compare` is told."""
 
     compare: Comparison
-
-
-def first_problem(error: ValidationError, file: str) -> UserError:
-    """One line for the first thing that is wrong: file, key path, what stands there, what is allowed."""
-    problem = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return UserError(f"{file}: {key}: unknown key; remove it or mend its spelling")
-    if problem["type"] == "missing":
-        return UserError(f"{file}: {key}: missing; add it")
-    value = problem["input"]
-    given = "" if isinstance(value, dict) else f" (given: {value!r})"
-    if isinstance(value, str) and problem["type"] == "float_type":
-        given += ", YAML reads a number such as 1e-3 as text: write 1.0e-3"
-    return UserError(f"{file}: {key + ': ' if key else ''}{message}{given}")
 
 
 def parse_params(values: dict[str, Any], file: str = "params.yaml") -> Params:

@@ -7,7 +7,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, first_problem
 
 
 class Protocol(BaseModel):
@@ -56,6 +56,4 @@ def read_protocol(path: Path) -> Protocol:
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{path}: {key}: {problem['msg']}") from error
+        raise first_problem(error, str(path)) from error

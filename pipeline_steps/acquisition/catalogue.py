@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, first_problem
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "datasets.yaml"
 
@@ -57,9 +57,7 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable table of data sets ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}") from error
+        raise first_problem(error, str(path)) from error
 
 
 def as_markdown(catalogue: dict[str, Record]) -> str:

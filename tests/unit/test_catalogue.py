@@ -35,7 +35,7 @@ def test_the_documentation_shows_this_table():
         ({"urls": ["file:///etc/passwd"]}, "aflw2000.urls.0: String should match pattern"),
         ({"bytes": -1}, "aflw2000.bytes: Input should be greater than 0"),
         ({"file": None}, "aflw2000: access is `download` where, and only where"),
-        ({"licens": "x"}, "aflw2000.licens: Extra inputs are not permitted"),
+        ({"licens": "x"}, "aflw2000.licens: unknown key; remove it or mend its spelling"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, change, message):

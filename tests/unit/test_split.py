@@ -97,7 +97,7 @@ def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
         ({"test_subjects": "all"}, "max_angle: 0.5", "leaves out all 12 images"),
         ({"test_subjects": "all"}, "images: missing.txt", "no readable file missing.txt"),
         ({"test_subjects": "all"}, "images: ../x.txt", "images: String should match"),
-        ({"test_subjects": "all"}, "max_angel: 99", "max_angel: Extra inputs"),
+        ({"test_subjects": "all"}, "max_angel: 99", "max_angel: unknown key"),
         ({"test_subjects": "all"}, "max_angle: [", "not a readable protocol"),
     ],
 )
