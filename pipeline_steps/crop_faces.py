@@ -5,6 +5,7 @@ python -m pipeline_steps.crop_faces --recipe RECIPE --raw data/raw/NAME --output
 
 import csv
 import json
+import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -144,6 +145,17 @@ def list_entries(params: CropParams, raw: Path, dataset: str) -> list[Entry]:
     return entries
 
 
+def require_space(output: Path, count: int, size: int) -> None:
+    """Raise UserError where the disk has no room for `count` crops of `size` pixels: known before the long work."""
+    output.mkdir(parents=True, exist_ok=True)
+    needed, free = count * size * size * 3 / 1e6, shutil.disk_usage(output).free / 1e6
+    if needed > free:
+        raise UserError(
+            f"{output}: {count:,} crops need {needed:,.1f} MB and the disk has {free:,.1f} MB left; free some space, "
+            "or lower crops.size or crops.context"
+        )
+
+
 def crop_faces(
     recipe: Annotated[Path, Option(help="parameters of this job")],
     raw: Annotated[Path, Option(help="folder that acquire_dataset filled")],
@@ -155,6 +167,8 @@ def crop_faces(
     params, dataset = made.params_as(CropParams), str(made.job["dataset"])
     torch.set_num_threads(1)  # of every process
     entries = list_entries(params, raw, dataset)
+    size = stored_size(params.crops.size, params.crops.context)
+    require_space(output, len(entries), size)
     with whole_file(output / "crops.h5") as temporary, h5py.File(temporary, "w", libver="latest") as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["dataset"] = dataset
@@ -163,7 +177,7 @@ def crop_faces(
         file.attrs["crop"] = json.dumps(rule, sort_keys=True)
         file.attrs["euler_convention"] = "yaw, pitch, roll in degrees; R = Rx(pitch) Ry(yaw) Rz(roll) as 300W-LP"
         crops = track(crops_of(entries, params, threads), f"crop {dataset}", len(entries))
-        rejected = store(file, crops, len(entries), stored_size(params.crops.size, params.crops.context))
+        rejected = store(file, crops, len(entries), size)
         with whole_file(output / "rejected.csv") as table, table.open("w", newline="") as rows:
             csv.writer(rows).writerows([("source_id", "reason"), *((r.source_id, r.reason) for r in rejected)])
         if len(rejected) > params.crops.max_rejected * len(entries) or len(rejected) == len(entries):

@@ -1,6 +1,8 @@
 """The crop step: boxes by name, context, checked labels, and bad pictures that are listed with their reason."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.datasets.base import Sample
 from pipeline_steps.datasets.image_folder import ImageFolder
 from pipeline_steps.errors import UserError
+from tests.conftest import ROOT, small_disk
 
 LANDMARKS = np.array([[100.0, 150], [300, 150], [200, 350]])
 SAMPLE = Sample(
@@ -174,3 +177,18 @@ def test_the_number_of_processes_changes_no_byte(tmp_path):
     contents = [(one / name).read_bytes() for name in ("crops.h5", "rejected.csv")]
     two = run_crop_faces(tmp_path, threads=2, max_rejected=0.5)
     assert [(two / name).read_bytes() for name in ("crops.h5", "rejected.csv")] == contents
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+    labelled(tmp_path, {f"{n:03d}.png": "1,0,0" for n in range(60)})
+    run_crop_faces(tmp_path)
+    with small_disk(tmp_path / "disk") as disk:
+        command = [sys.executable, "-m", "pipeline_steps.crop_faces", "--recipe", str(tmp_path / "recipe.json")]
+        command += ["--raw", str(tmp_path / "raw"), "--output", str(disk / "crops")]
+        recipe = json.loads((tmp_path / "recipe.json").read_text())
+        recipe["params"]["crops"]["size"] = 128
+        (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+        assert done.returncode == 1
+        assert "60 crops need 2.9 MB and the disk has 1.0 MB left; free some space" in done.stderr.splitlines()[-1]
+        assert not list((disk / "crops").glob("*crops.h5*"))
