@@ -1,6 +1,9 @@
 """Pictures as the field stores them: opened the right way up in 8-bit RGB, cut square, and drawn upon."""
 
-from collections.abc import Callable
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,22 @@ from PIL import ExifTags, Image, ImageDraw, ImageOps
 from pipeline_steps.pose.geometry import euler_to_matrix
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises on a damaged or hostile file; its message is the reason."""
+"""What a damaged or hostile file ends in; the message is the reason."""
+
+LARGEST_SQUARE = 20_000
+"""Pixels; what lies beyond a picture's edge is made up, and must not fill the memory."""
+
+_STUMBLES = (TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
+"""What Pillow's readers also raise on damaged files, found by changing bytes at random."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as file:
+            yield file
+    except _STUMBLES as error:
+        raise ValueError(f"damaged picture file ({error})") from error
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -20,7 +38,7 @@ def open_rgb(path: Path) -> Image.Image:
     16-bit grey levels are scaled to 8 bits, CMYK and palettes converted, an alpha channel dropped. Raises one of
     UNREADABLE where the file is damaged, cut off, empty, too large, or of floating-point values.
     """
-    with Image.open(path) as file:
+    with _opened(path) as file:
         return _upright_rgb(file)
 
 
@@ -30,10 +48,12 @@ def cut_from_file(path: Path, square_of: Callable[[int, int], np.ndarray], size:
     square_of: from the width and height of the upright picture to the square (4,) in its pixels. Decoding is most of
     the work, and the crop differs by less than a grey level on average.
     """
-    with Image.open(path) as file:
+    with _opened(path) as file:
         orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
         width, height = file.size if orientation < 5 else file.size[::-1]
         square, shrink = square_of(width, height), 1
+        if square[2] - square[0] > LARGEST_SQUARE:
+            raise ValueError(f"a square of {square[2] - square[0]:,.0f} pixels is larger than any picture of a head")
         if orientation == 1 and file.format == "JPEG":
             room = (square[2] - square[0]) / (2 * size)
             shrink = max((factor for factor in (1, 2, 4, 8) if factor <= room), default=1)

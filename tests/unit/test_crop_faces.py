@@ -51,6 +51,7 @@ def test_the_square_keeps_the_aspect_ratio_and_adds_the_margin():
     for box, message in (
         ([np.nan, 0, 1, 1], "unusable box"),
         ([0, 0, 3, 3], "unusable box"),
+        ([-9e5, -9e5, 9e5, 9e5], "unusable box"),
         ([700, 0, 800, 90], "outside the 640x480 picture"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,14 +1,17 @@
 """Pictures of every kind arrive as the 8-bit RGB that one sees; squares are cut where the numbers say."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline_steps.pictures import UNREADABLE, cut_square, draw_axes, open_rgb, shown_rotation
+from pipeline_steps.pictures import UNREADABLE, cut_from_file, cut_square, draw_axes, open_rgb, shown_rotation
 
 RED_LEFT = np.zeros((40, 60, 3), np.uint8)
 RED_LEFT[:, :30] = [200, 30, 40]
 RED_LEFT[:10, 30:] = [20, 60, 220]
+NOISE = np.random.default_rng(1).integers(0, 255, (30, 50, 3), np.uint8)
 
 
 def test_a_plain_picture_is_what_it_is(tmp_path):
@@ -66,6 +69,41 @@ def test_damaged_files_are_refused_with_a_reason(tmp_path):
     assert "floating-point" in damaged(tmp_path, "float.tiff", (tmp_path / "float.tiff").read_bytes())
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "bmp", "webp"])
+def test_whatever_bytes_change_a_picture_is_read_or_refused(tmp_path, kind):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a face"
+    path, rng = tmp_path / f"a.{kind}", np.random.default_rng(0)
+    Image.fromarray(NOISE).save(path, exif=exif) if kind != "bmp" else Image.fromarray(NOISE).save(path)
+    whole = path.read_bytes()
+    read = 0
+    for _ in range(400):
+        content = bytearray(whole)
+        for place in rng.integers(min(len(content), 400), size=rng.integers(1, 6)):
+            content[place] = rng.integers(256)
+        path.write_bytes(content[: rng.integers(len(content))] if rng.random() < 0.1 else content)
+        with suppress(*UNREADABLE):
+            cut = cut_from_file(path, lambda width, height: np.array([0.0, 0, height, height]), 16, "reflect")
+            assert cut.shape == (16, 16, 3)
+            read += 1
+    assert read < 400
+
+
+def test_a_jpeg_much_larger_than_the_crop_gives_nearly_the_same_when_decoded_smaller(tmp_path):
+    smooth = Image.fromarray(NOISE).resize((1000, 600), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "a.jpg", quality=95)
+    square = np.array([120.0, 60, 620, 560])
+    fast = cut_from_file(tmp_path / "a.jpg", lambda width, height: square, 64, "reflect").astype(int)
+    exact = cut_square(open_rgb(tmp_path / "a.jpg"), square, 64, "reflect").astype(int)
+    assert np.abs(fast - exact).mean() < 1
+
+
+def test_an_endless_strip_does_not_fill_the_memory(tmp_path):
+    Image.new("RGB", (1, 60_000)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="a square of 60,000 pixels"):
+        cut_from_file(tmp_path / "a.png", lambda width, height: np.array([0.0, 0, height, height]), 16, "reflect")
+
+
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     Image.fromarray(RED_LEFT).save(tmp_path / "a.png")
@@ -77,9 +115,6 @@ def test_an_embedded_colour_profile_does_no_harm(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(RED_LEFT).save(tmp_path / "a.png", icc_profile=profile)
     np.testing.assert_array_equal(np.asarray(open_rgb(tmp_path / "a.png")), RED_LEFT)
-
-
-NOISE = np.random.default_rng(1).integers(0, 255, (30, 50, 3), np.uint8)
 
 
 def test_a_square_of_whole_pixels_is_cut_exactly():
