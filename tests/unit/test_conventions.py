@@ -14,11 +14,12 @@ from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.boxes import head_box, square_around
-from pipeline_steps.crop_faces import checked_label
+from pipeline_steps.crop_faces import Rejected, checked_label, crop
 from pipeline_steps.datasets.aflw2000 import Aflw2000
 from pipeline_steps.datasets.base import HeadPoseDataset, Sample
 from pipeline_steps.datasets.biwi import Biwi
 from pipeline_steps.datasets.w300lp import W300Lp
+from pipeline_steps.params import CropParams, CropRule, Crops
 from pipeline_steps.pictures import open_rgb
 from pipeline_steps.pose.geometry import mirror_rotation
 from tests.unit.test_datasets import literature_euler
@@ -47,6 +48,21 @@ def read(source: HeadPoseDataset, raw: Path, archive: str) -> dict[str, tuple[Pa
 @pytest.fixture(scope="module")
 def aflw2000(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Sample]]:
     return read(Aflw2000(), tmp_path_factory.mktemp("aflw2000") / "raw", "aflw2000_dev300.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("source", "archive", "box", "step"),
+    [
+        (Aflw2000(), "aflw2000_dev300.tar.gz", "landmarks_loose", 1),
+        (Biwi(), "biwi_face_crops.tar.gz", "whole_image", 20),
+    ],
+    ids=["aflw2000", "biwi"],
+)
+def test_no_real_picture_is_rejected(tmp_path, source, archive, box, step):
+    source.acquire(tmp_path, Path(os.environ["HEADPOSE_REAL_DATA"]) / archive)
+    params = CropParams(source=source, crop=CropRule(box=box), crops=Crops(size=64, context=0.1))
+    made = [crop(entry, params) for entry in list(source.entries(tmp_path))[::step]]
+    assert not [item for item in made if isinstance(item, Rejected)]
 
 
 def centred(points: np.ndarray) -> np.ndarray:
