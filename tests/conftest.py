@@ -107,10 +107,10 @@ def copy(finished: World, tmp_path: Path) -> World:
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int = 1) -> Iterator[Path]:
+def small_disk(folder: Path, kilobytes: int = 1024) -> Iterator[Path]:
     """A file system of its own that is soon full; skips the test where none can be mounted."""
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system can be mounted by root alone")
     try:

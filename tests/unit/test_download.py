@@ -17,6 +17,7 @@ from pipeline_steps.acquisition import download as module
 from pipeline_steps.acquisition import unfinished, web
 from pipeline_steps.acquisition.download import download
 from pipeline_steps.errors import UserError
+from tests.conftest import small_disk
 from tests.servers import Fault, Server
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -403,12 +404,7 @@ def test_a_web_page_leaves_the_unfinished_bytes(server, destination):
 
 
 def test_a_full_disk_names_the_destination_and_keeps_what_fits(server, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("a small disk can be mounted by root only")
-    try:
+    with small_disk(tmp_path / "disk", kilobytes=128) as disk:
         with pytest.raises(OSError, match="No space left") as failure:
             download([server.url(NAME), server.url("mirror.zip")], disk / NAME)
         assert failure.value.errno == errno.ENOSPC
@@ -416,8 +412,6 @@ def test_a_full_disk_names_the_destination_and_keeps_what_fits(server, tmp_path)
         assert not (disk / NAME).exists()
         assert CONTENT.startswith((disk / f"{NAME}.part").read_bytes())
         assert server.asked("mirror.zip") == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_progress_is_told_in_lines(server, destination, caplog, monkeypatch):
