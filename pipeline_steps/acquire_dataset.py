@@ -9,7 +9,7 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline_steps.acquisition.catalogue import CATALOGUE, read_catalogue
+from pipeline_steps.acquisition.catalogue import CATALOGUE, read_catalogue, remembered
 from pipeline_steps.acquisition.download import download
 from pipeline_steps.datasets.base import SOURCE, HeadPoseDataset
 from pipeline_steps.errors import UserError
@@ -17,11 +17,6 @@ from pipeline_steps.files import write_json
 from pipeline_steps.params import AcquireParams
 from pipeline_steps.recipe import Recipe, read_recipe, seal
 from pipeline_steps.step import main
-
-
-def remembered(archive: Path) -> Path:
-    """The file that holds the SHA-256 which a downloaded archive had when it was first fetched."""
-    return archive.with_name(f"{archive.name}.sha256")
 
 
 def known_digest(made: Recipe, archive: Path) -> str:

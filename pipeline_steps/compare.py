@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from typer import Option
 
 from pipeline_steps.crops import CropFile
+from pipeline_steps.drawing import shown_rotation
 from pipeline_steps.errors import UserError
 from pipeline_steps.figures import cumulative_error, error_by_yaw, faces, save, training_curves
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison
-from pipeline_steps.pictures import shown_rotation
 from pipeline_steps.pose.geometry import ANGLES
 from pipeline_steps.pose.metrics import LABEL, PREDICTED, image_errors
 from pipeline_steps.recipe import read_recipe, seal

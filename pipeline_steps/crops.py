@@ -63,13 +63,16 @@ class CropFile:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Crops uint8 (n, size, size, 3) of the given rows, in their order."""
-        edge = (self.stored - self.size) // 2
-        return self.read_with_context(rows)[:, edge : edge + self.size, edge : edge + self.size]
+        return self._read(rows, (self.stored - self.size) // 2)
 
     def read_with_context(self, rows: np.ndarray) -> np.ndarray:
         """Crops and what lies around them, uint8 (n, stored, stored, 3), of the given rows, in their order."""
-        images = np.empty((len(rows), self.stored, self.stored, 3), np.uint8)
-        stored = self.file["images"]
+        return self._read(rows, 0)
+
+    def _read(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        inner, stored = slice(edge, self.stored - edge), self.file["images"]
+        side = self.stored - 2 * edge
+        images = np.empty((len(rows), side, side, 3), np.uint8)
         for place, row in enumerate(rows):  # fifty times as fast as one selection of many rows
-            images[place] = stored[row]
+            images[place] = stored[row][inner, inner]
         return images

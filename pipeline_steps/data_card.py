@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.crops import CropFile
-from pipeline_steps.pictures import draw_axes, shown_rotation
+from pipeline_steps.drawing import draw_axes, shown_rotation
 from pipeline_steps.pose.geometry import ANGLES
 
 TILE, COLUMNS = 128, 8

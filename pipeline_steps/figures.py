@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline_steps.drawing import draw_axes
 from pipeline_steps.files import whole_file
-from pipeline_steps.pictures import draw_axes
 from pipeline_steps.pose.geometry import ANGLES
 
 matplotlib.use("svg")

@@ -1,4 +1,4 @@
-"""Pictures as the field stores them: opened the right way up in 8-bit RGB, cut square, and drawn upon."""
+"""Pictures as the field stores them: opened the right way up in 8-bit RGB, and cut square."""
 
 import struct
 import zlib
@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image, ImageDraw, ImageOps
-
-from pipeline_steps.pose.geometry import euler_to_matrix
+from PIL import ExifTags, Image, ImageOps
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What a damaged or hostile file ends in; the message is the reason."""
@@ -115,23 +113,3 @@ def _mirrored(indices: np.ndarray, count: int) -> np.ndarray:
     """Indices beyond 0 .. count - 1 reflected into it, the edge pixel repeated."""
     folded = indices % (2 * count)
     return np.where(folded < count, folded, 2 * count - 1 - folded)
-
-
-def draw_axes(picture: Image.Image, rotation: np.ndarray) -> None:
-    """Draw the head's axes, the columns of the matrix: sideways red, up green, nose blue. Nothing where it is NaN."""
-    if not np.isfinite(rotation).all():
-        return
-    pen, half = ImageDraw.Draw(picture), np.array(picture.size) / 2
-    for axis, colour in zip(rotation.T, ("#d55e00", "#009e73", "#0072b2"), strict=True):
-        tip = half + 0.45 * half.min() * axis[:2] * [1, -1]
-        pen.line([tuple(half), tuple(tip)], fill=colour, width=max(1, picture.width // 40))
-
-
-def shown_rotation(rotation: np.ndarray, euler_deg: np.ndarray) -> np.ndarray:
-    """What is drawn for a label: its rotation (3, 3) or, where only some angles are known, theirs, the others zero.
-
-    euler_deg: (3,) yaw, pitch, roll in degrees. NaN where nothing is known.
-    """
-    if np.isfinite(rotation).all() or np.isnan(euler_deg).all():
-        return rotation
-    return np.asarray(euler_to_matrix(np.nan_to_num(euler_deg)))

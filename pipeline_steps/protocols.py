@@ -43,9 +43,9 @@ def listed_images(protocol: Protocol, path: Path) -> list[str] | None:
         raise UserError(f"{path}: images: no readable file {protocol.images} beside it") from error
 
 
-def protocol_digest(path: Path) -> str:
-    """SHA-256 that stands for a protocol and its list of images."""
-    listed = listed_images(read_protocol(path), path)
+def protocol_digest(protocol: Protocol, path: Path) -> str:
+    """SHA-256 that stands for the protocol at `path` and its list of images."""
+    listed = listed_images(protocol, path)
     return hashlib.sha256(path.read_bytes() + "\n".join(listed or []).encode()).hexdigest()
 
 

@@ -9,8 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline_steps.acquire_dataset import remembered
-from pipeline_steps.acquisition.catalogue import Record
+from pipeline_steps.acquisition.catalogue import Record, remembered
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, write_json
 
@@ -60,7 +59,7 @@ def digest(path: Path) -> str:
     Content is read again only where a size or modification time differs from those of the last reading.
     """
     files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
-    states = [(str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    states = [(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
     key = hashlib.sha256(json.dumps([str(path.absolute()), states]).encode()).hexdigest()
     known = json.loads(REMEMBERED.read_text()) if REMEMBERED.exists() else {}
     if key not in known:

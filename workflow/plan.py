@@ -158,9 +158,10 @@ class Plan:
         key = f"datasets.{name}.split"
         if not path.exists():
             raise UserError(f"{key}.protocol: no file {path}; give an existing one, relative to the repository")
-        if (read_protocol(path).test is None) == (self.params.datasets[name].split.test_subjects is None):
+        protocol = read_protocol(path)
+        if (protocol.test is None) == (self.params.datasets[name].split.test_subjects is None):
             raise UserError(f"{key}: give either test_subjects or a protocol with `test`, which {path} does not fit")
-        return protocol_digest(path)
+        return protocol_digest(protocol, path)
 
     def kind(self, name: str) -> str:
         """The module that reads a data set."""

@@ -60,6 +60,11 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
         raise first_problem(error, str(path)) from error
 
 
+def remembered(archive: Path) -> Path:
+    """The file that holds the SHA-256 which a downloaded archive had when it was first fetched."""
+    return archive.with_name(f"{archive.name}.sha256")
+
+
 def as_markdown(catalogue: dict[str, Record]) -> str:
     """The table for people."""
     import pandas as pd

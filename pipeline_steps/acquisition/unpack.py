@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pipeline_steps.acquisition.unfinished import PAGE
 from pipeline_steps.errors import UserError
 
 LARGEST_MEMBER = 256 << 20
@@ -101,7 +102,7 @@ def _write(content: IO[bytes], name: str, target: Path) -> None:
 
 def _what_it_is(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(256).lstrip().lower()
-    if not start:
+        start = file.read(256)
+    if not start.strip():
         return "an empty file"
-    return "a web page" if start.startswith((b"<!doctype", b"<html")) else "something else"
+    return "a web page" if PAGE.match(start) else "something else"

@@ -13,10 +13,9 @@ for pre-training (`pretrain_on`).
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from pipeline_steps.datasets._archived import ArchivedDataset
@@ -24,6 +23,9 @@ from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.errors import UserError
 from pipeline_steps.pose.geometry import ANGLES, euler_to_matrix
 from pipeline_steps.progress import logger
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MATRIX = [f"r{row}{column}" for row in range(3) for column in range(3)]
 _BOX = ["x0", "y0", "x1", "y1"]
@@ -72,8 +74,10 @@ class ImageFolder(ArchivedDataset):
         )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> "pd.DataFrame":
     """All cells as text; UserError where the table lacks a column or has one that nobody reads."""
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (ValueError, UnicodeDecodeError) as error:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline_steps.pictures import UNREADABLE, cut_from_file, cut_square, draw_axes, open_rgb, shown_rotation
+from pipeline_steps.drawing import draw_axes, shown_rotation
+from pipeline_steps.pictures import UNREADABLE, cut_from_file, cut_square, open_rgb
 
 RED_LEFT = np.zeros((40, 60, 3), np.uint8)
 RED_LEFT[:, :30] = [200, 30, 40]

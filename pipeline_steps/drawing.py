@@ -1,0 +1,26 @@
+"""Poses drawn upon pictures."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipeline_steps.pose.geometry import euler_to_matrix
+
+
+def draw_axes(picture: Image.Image, rotation: np.ndarray) -> None:
+    """Draw the head's axes, the columns of the matrix: sideways red, up green, nose blue. Nothing where it is NaN."""
+    if not np.isfinite(rotation).all():
+        return
+    pen, half = ImageDraw.Draw(picture), np.array(picture.size) / 2
+    for axis, colour in zip(rotation.T, ("#d55e00", "#009e73", "#0072b2"), strict=True):
+        tip = half + 0.45 * half.min() * axis[:2] * [1, -1]
+        pen.line([tuple(half), tuple(tip)], fill=colour, width=max(1, picture.width // 40))
+
+
+def shown_rotation(rotation: np.ndarray, euler_deg: np.ndarray) -> np.ndarray:
+    """What is drawn for a label: its rotation (3, 3) or, where only some angles are known, theirs, the others zero.
+
+    euler_deg: (3,) yaw, pitch, roll in degrees. NaN where nothing is known.
+    """
+    if np.isfinite(rotation).all() or np.isnan(euler_deg).all():
+        return rotation
+    return np.asarray(euler_to_matrix(np.nan_to_num(euler_deg)))
