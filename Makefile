@@ -27,6 +27,9 @@ ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 report: .venv/installed  ## Write the report of the default study
 	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
 
+results: .venv/installed  ## Write docs/results.md from its template and the studies run here
+	$(RUN) python -m workflow.results_page
+
 record: .venv/installed  ## Version data and results with DVC, once nothing is left to run
 	@$(RUN) snakemake --dry-run --quiet rules 2>&1 | grep -q "Nothing to be done" \
 		|| { echo "error: some jobs are left to run; run snakemake (or make reproduce) first" >&2; exit 1; }
@@ -47,4 +50,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce ui report record bench lint test clean
+.PHONY: help reproduce ui report results record bench lint test clean

@@ -1,5 +1,5 @@
 # Self-supervised learning for head pose estimation: from data to the table of results.
-# Parameters: params.yaml, checked before anything runs. Other studies: --configfile studies/NAME.yaml
+# Parameters: params.yaml, checked before anything runs. Other studies: --configfile studies/NAME.yaml, one on top of another
 import os
 import shlex
 import sys
@@ -43,7 +43,7 @@ include: "workflow/rules/evaluation.smk"
 rule all:
     default_target: True
     input:
-        f"{plan.results}/compare/recipe.json",
+        f"{plan.comparison}/recipe.json",
         *(f"{plan.card(name)}/recipe.json" for name in plan.datasets()),
 
 

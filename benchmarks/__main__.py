@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from pipeline_steps.augmentation import Augmentation
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.crop_faces import Crop, crops_of
 from pipeline_steps.crops import CropFile
@@ -23,12 +24,12 @@ from pipeline_steps.datasets.biwi import Biwi
 from pipeline_steps.datasets.rendered import Rendered
 from pipeline_steps.files import whole_file
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.params import Augmentation, CropParams, CropRule, Crops, Training
+from pipeline_steps.params import CropParams, CropRule, Crops, Training
 from pipeline_steps.pretext.puzzling import Puzzling
 from pipeline_steps.stand_ins.aflw2000 import write_aflw2000
 from pipeline_steps.stand_ins.biwi import write_biwi
 from pipeline_steps.training.fit import resolve_precision
-from pipeline_steps.training.multi_task import MultiTask
+from pipeline_steps.training.multi_task import Labelled, MultiTask
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -136,11 +137,12 @@ def training() -> dict[str, float]:
                 augmented: bool = True,
                 bfloat: bool = precision == "bf16-mixed",
             ) -> int:
-                batch = (images, rotation, euler)
+                labelled = Labelled(images, rotation, euler)
                 if augmented:
-                    batch = module.augment(images=images, rotation=rotation, euler_deg=euler)
+                    seen, motion = module.augment(images)
+                    labelled = Labelled(seen, *motion.labels(rotation, euler))
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat):
-                    losses, _ = module.losses(*batch, torch.Generator().manual_seed(0))
+                    losses, _ = module.losses(labelled, labelled.images, torch.Generator().manual_seed(0))
                 optimiser.zero_grad()
                 torch.autograd.backward(list(losses.values()))
                 optimiser.step()

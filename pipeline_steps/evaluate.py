@@ -32,22 +32,25 @@ def evaluate(
     output: Annotated[Path, Option(help="folder for metrics and predictions")],
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
 ) -> None:
-    """Predict the test images and summarise the errors."""
+    """Predict the test (or validation) images and summarise the errors."""
     torch.set_num_threads(threads)
     made = read_recipe(recipe)
     params = made.params_as(EvaluateParams)
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
-    test = set(read_split(split)["test"])
+    part = params.evaluate.part
+    chosen = set(getattr(read_split(split), part))
     with CropFile(crops) as file:
         if str(file.size) != about["image_size"]:
             raise UserError(f"{crops}: crops of {file.size} px, but {model} was trained on {about['image_size']} px")
         known = np.isfinite(file.euler_deg).any(1)
-        rows = np.array([i for i, s in enumerate(file.source_ids) if s in test and known[i]], int)
+        rows = np.array([i for i, s in enumerate(file.source_ids) if s in chosen and known[i]], int)
         if not len(rows):
-            raise UserError(f"{crops}: none of the {len(test)} test images has a pose label; take it out of test_on")
+            raise UserError(
+                f"{crops}: none of the {len(chosen)} {part} images has a pose label; take it out of test_on"
+            )
         predicted = np.concatenate(
-            [predict_rotations(network, file.read(part)) for part in np.array_split(rows, len(rows) // 4096 + 1)]
+            [predict_rotations(network, file.read(some)) for some in np.array_split(rows, len(rows) // 4096 + 1)]
         )
         table = prediction_table(
             [file.source_ids[i] for i in rows],

@@ -12,15 +12,16 @@ from typing import Annotated
 import torch
 from typer import Option
 
+from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.backbones import load_imagenet, load_weights
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params import FinetuneParams
 from pipeline_steps.recipe import read_recipe, seal
-from pipeline_steps.splits import read_split
+from pipeline_steps.splits import labelled_images, read_split
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
-from pipeline_steps.training.data import CropDataset, loader
+from pipeline_steps.training.data import CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit
 from pipeline_steps.training.multi_task import MultiTask
 from pipeline_steps.training.results import write_results
@@ -50,12 +51,14 @@ def finetune(
     encoder: Annotated[Path | None, Option(help="initial weights of the backbone")] = None,
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
 ) -> None:
-    """Train pose (and auxiliary losses) on labelled images; the epoch with the lowest validation error is kept."""
+    """Train pose, with auxiliary losses beside it; the chosen epoch's weights become model.safetensors."""
     torch.set_num_threads(threads)
     made = read_recipe(recipe)
     params = made.params_as(FinetuneParams)
     parts = read_split(split)
-    labelled, validation = CropDataset(crops, parts["labelled"], True), CropDataset(crops, parts["validation"])
+    with CropFile(crops) as file:
+        paid = labelled_images(parts, file, params.labels, params.seed)
+    labelled, validation = CropDataset(crops, paid, True), CropDataset(crops, parts.validation)
     labelled.require_labels("to fine-tune on")
     validation.require_labels("to validate on")
     network = build_network(params, encoder)
@@ -68,19 +71,25 @@ def finetune(
         params.training,
         labelled.size,
         params.seed,
+        weighting=params.weighting,
         backbone_learning_rate=1.0 if starts_random else params.training.backbone_learning_rate,
         frozen_epochs=0 if starts_random else params.training.frozen_epochs,
     )
+    batch_size, images = params.training.batch_size, params.training.epoch_images or len(labelled)
+    loaders: TrainLoaders = {"labelled": train_loader(labelled, batch_size, params.seed, images)}
+    if params.auxiliary and params.auxiliary_on == "train":
+        unlabelled = CropDataset(crops, parts.train, True)
+        loaders["unlabelled"] = train_loader(unlabelled, batch_size, params.seed, images)
     with track_run(made, output) as run:
         fitted = fit(
             module,
-            loader(labelled, params.training.batch_size, params.seed),
-            loader(validation, params.training.batch_size, None),
+            loaders,
+            validation_loader(validation, batch_size),
             params.training,
             checkpoints,
             f"finetune {made.job['arm']}/seed{params.seed}",
             run,
-            best_by="val_geodesic_deg",
+            best_by="val_geodesic_deg" if params.training.choose == "best" else None,
         )
         about = {
             "backbone": params.network.backbone,
@@ -88,7 +97,8 @@ def finetune(
             "image_size": str(labelled.size),
             "crop": json.dumps(labelled.crop_rule),
         }
-        write_results(output, "model.safetensors", network.inference_state(), about, fitted, made, run)
+        budget = {"labelled_subjects": len(set(labelled.subjects)), "labelled_images": len(labelled)}
+        write_results(output, "model.safetensors", network.inference_state(), about, fitted, made, run, budget)
     seal(made, output / "recipe.json")
     shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -8,12 +8,13 @@ of this file on a result lies wholly in the values, which every recipe records.
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline_steps.acquisition.catalogue import Record
+from pipeline_steps.augmentation import Augmentation, Fraction
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.datasets.base import HeadPoseDataset
-from pipeline_steps.errors import first_problem
+from pipeline_steps.errors import UserError, first_problem
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.registry import tagged_union
 
@@ -31,19 +32,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
-    if limits[0] > limits[1]:
-        raise ValueError(f"the first number must not exceed the second, got {list(limits)}")
-    return limits
-
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Limits = Annotated[
-    tuple[float, float],
-    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
-    AfterValidator(_ascending),
-]
+ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*(-[a-z0-9][a-z0-9_]*)?$")]
 
 
 class CropRule(Strict):
@@ -60,7 +50,7 @@ class CropRule(Strict):
 
 
 class SplitRule(Strict):
-    """Who is trained on, who is labelled, who validates, who is tested on. Subjects never straddle a part."""
+    """Who is trained on, who validates, who is tested on. Subjects never straddle a part."""
 
     seed: int = Field(default=0, ge=0)
     test_subjects: int | Literal["all"] | None = Field(
@@ -74,13 +64,6 @@ class SplitRule(Strict):
         "to the repository",
     )
     validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
-    labelled_subjects: int | Literal["all"] = Field(
-        default="all",
-        description="how many training subjects have pose labels; pre-training sees all of them, unlabelled",
-    )
-    labelled_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="share of each labelled subject's images that is labelled"
-    )
 
     @model_validator(mode="after")
     def _test_rule(self) -> Self:
@@ -124,34 +107,15 @@ class Crops(Strict):
     max_rejected: Fraction = Field(default=0.01, description="more unusable images than this share stop the run")
 
 
-class Augmentation(Strict):
-    """Applied to training images in one batch on the training device, with parameters drawn per image."""
-
-    flip: Fraction = Field(default=0.5, description="probability of a mirrored image; the pose label is mirrored too")
-    scale: Limits = Field(
-        default=(1.0, 1.0),
-        description="side of the window that is cut out, as a share of the crop's; above 1 it needs crops.context",
-    )
-    shift: float = Field(
-        default=0.0,
-        ge=0,
-        le=0.5,
-        description="largest move of the window's centre, as a share of the crop's side, as far as the context reaches",
-    )
-    brightness: Fraction = 0.0
-    contrast: Fraction = 0.0
-    saturation: Fraction = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    grayscale: Fraction = Field(default=0.0, description="probability")
-    blur: Fraction = Field(default=0.0, description="probability")
-    noise: Fraction = Field(default=0.0, description="standard deviation of Gaussian noise on images in 0..1")
-    erase: Fraction = Field(default=0.0, description="probability that a rectangle is blanked out")
-
-
 class Training(Strict):
     """Optimiser and schedule: AdamW, linear warm-up, cosine decay to zero."""
 
     epochs: int = Field(ge=1)
+    epoch_images: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="images seen per epoch, each as often as the others, so that arms with few labels take as many "
+        "steps as arms with many; null: every image once",
+    )
     batch_size: int = Field(ge=2, description="images per optimiser step over all devices")
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -166,10 +130,21 @@ class Training(Strict):
 class PretrainTraining(Training):
     """Schedule of every pre-training."""
 
+    choose: Literal["last", "probe"] = Field(
+        default="last",
+        description="whose weights become the encoder: the last epoch's, or those of the epoch in which a linear pose "
+        "probe of the frozen features errs least on the validation subjects",
+    )
+
 
 class FinetuneTraining(Training):
     """Schedule of every arm's fine-tuning."""
 
+    choose: Literal["best", "last"] = Field(
+        default="best",
+        description="whose weights become the model: those of the epoch with the lowest geodesic error on the "
+        "validation subjects, or the last epoch's, which needs no validation labels",
+    )
     backbone_learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="learning rate of a backbone with initial weights, as a share of learning_rate"
     )
@@ -188,6 +163,21 @@ class Network(Strict):
     )
 
 
+class Labels(Strict):
+    """The label budget: which training subjects have pose labels. Pre-training sees all of them, unlabelled."""
+
+    subjects: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="share of each labelled subject's images, spread evenly, at least one image each"
+    )
+    redraw: bool = Field(
+        default=False, description="whether every seed labels other subjects, so that the spread includes who they are"
+    )
+
+
+Weighting = Literal["fixed", "annealed", "ramped", "uncertainty"]
+
+
 class Arm(Strict):
     """One row of the results table: where the weights come from and which losses stand beside the pose loss."""
 
@@ -203,16 +193,31 @@ class Arm(Strict):
         description="siamese: the pose loss sees the upright image, each task its own view; single_view: one "
         "transformed view feeds the pose head and the task alike",
     )
+    weighting: Weighting = Field(
+        default="fixed",
+        description="of the auxiliary losses: fixed; annealed to zero; ramped up over the first 30%; uncertainty: "
+        "learned factors on all losses (Kendall et al., CVPR 2018)",
+    )
+    auxiliary_on: Literal["labelled", "train"] = Field(
+        default="labelled",
+        description="images of the auxiliary tasks: the labelled ones, or as many of all training subjects' images",
+    )
+    labels: dict[str, Any] = Field(default={}, description="keys of `labels` that this arm changes")
+    finetune: dict[str, Any] = Field(default={}, description="keys of `finetune` that this arm changes")
 
     @model_validator(mode="after")
     def _single_view_has_one_task(self) -> Self:
-        if self.views == "single_view" and len(self.auxiliary) != 1:
-            raise ValueError("single_view needs exactly one auxiliary task")
+        if self.views == "single_view" and (len(self.auxiliary) != 1 or self.auxiliary_on != "labelled"):
+            raise ValueError("single_view needs exactly one auxiliary task, on labelled images")
         return self
 
 
 class Evaluation(Strict):
-    """How test errors are computed."""
+    """How errors are computed."""
+
+    part: Literal["test", "validation"] = Field(
+        default="test", description="whose images: validation, where a study chooses parameters"
+    )
 
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
@@ -227,7 +232,7 @@ class Evaluation(Strict):
 class Comparison(Strict):
     """Which arm the others are held against, and by which error."""
 
-    baseline: Name
+    baseline: ArmName = Field(description="an arm; without a variation it stands for its namesake of each variation")
     error: Literal["mae", "geodesic", "maev"] = "mae"
     bootstrap: int = Field(default=2000, ge=100)
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -244,6 +249,17 @@ class Params(Strict):
     """The whole of params.yaml, with a study's overlay merged in."""
 
     study: Name
+    question: Name | None = Field(
+        default=None,
+        description="what this run of the study compares, results/{study}/compare/{question}; trainings are shared "
+        "between a study's questions",
+    )
+    size: Name | None = Field(
+        default=None, description="one of `sizes`; results go to results/{study}-{size}; null: everything as it stands"
+    )
+    sizes: dict[Name, dict[str, Any]] = Field(
+        default={}, description="by name, keys of this file that a size changes, merged over it"
+    )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     catalogue: Path = Field(
         default=Path("workflow/resources/datasets.yaml"),
@@ -260,8 +276,12 @@ class Params(Strict):
     pretext: dict[Name, Task]
     network: Network
     pretrain: PretrainTraining
+    labels: Labels = Labels()
     finetune: FinetuneTraining
-    arms: dict[Name, Arm] = Field(min_length=1)
+    arms: dict[ArmName, Arm] = Field(min_length=1)
+    variations: dict[Name, dict[str, Any]] = Field(
+        default={}, description="by name, keys of an arm: every arm is run once with each, as {arm}-{variation}"
+    )
     evaluate: Evaluation = Evaluation()
     compare: Comparison
     tracking: Tracking = Tracking()
@@ -269,10 +289,11 @@ class Params(Strict):
     @model_validator(mode="before")
     @classmethod
     def _drop_removed(cls, values: Any) -> Any:
-        """An overlay removes an inherited data set, task or arm by setting it to null."""
+        """An overlay removes an inherited entry of a map by setting it to null."""
         if not isinstance(values, dict):
             return values
-        maps = {k: v for k in ("datasets", "pretext", "arms") if isinstance(v := values.get(k), dict)}
+        names = ("datasets", "pretext", "arms", "variations", "sizes")
+        maps = {k: v for k in names if isinstance(v := values.get(k), dict)}
         return values | {k: {n: e for n, e in v.items() if e is not None} for k, v in maps.items()}
 
     @model_validator(mode="after")
@@ -286,9 +307,17 @@ class Params(Strict):
                 raise ValueError(f"{key}: {names} names one twice")
         for name in self.test_on:
             known("test_on", name, self.datasets)
-        known("compare.baseline", self.compare.baseline, self.arms)
         used: set[str] = set()
+        if "pose" in self.pretext:
+            raise ValueError("pretext.pose: this name is taken by the pose loss; choose another")
         for name, arm in self.arms.items():
+            for key, change in (("labels", self.labels_of), ("finetune", self.finetune_of)):
+                try:
+                    change(name)
+                except ValidationError as error:
+                    where = error.errors(include_url=False)[0]
+                    keys = ".".join(["arms", name, key, *map(str, where["loc"])])
+                    raise ValueError(f"{keys}: {where['msg']}") from error
             for task in arm.auxiliary:
                 known(f"arms.{name}.auxiliary", task, self.pretext)
             if arm.init.startswith("ssl:"):
@@ -312,6 +341,12 @@ class Params(Strict):
         for name in self.test_on:
             if self.datasets[name].split.test_subjects == 0:
                 raise ValueError(f"datasets.{name}.split.test_subjects: 0, but test_on names {name!r}")
+        if self.compare.baseline not in self.arms:
+            missing = [v for v in self.variations if f"{self.compare.baseline}-{v}" not in self.arms]
+            if missing or not self.variations:
+                raise ValueError(
+                    f"compare.baseline: {self.compare.baseline!r} is not defined; known: {', '.join(self.arms)}"
+                )
         reach = 1 + 2 * self.crops.context
         for stage, training in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if training.augmentation.scale[1] > reach:
@@ -320,6 +355,14 @@ class Params(Strict):
                     f"reach beyond what is stored, {reach:g} times; raise crops.context"
                 )
         return self
+
+    def labels_of(self, arm: str) -> Labels:
+        """The label budget of an arm."""
+        return Labels.model_validate(merged(self.labels.model_dump(), self.arms[arm].labels))
+
+    def finetune_of(self, arm: str) -> FinetuneTraining:
+        """The schedule of an arm's fine-tuning."""
+        return FinetuneTraining.model_validate(merged(self.finetune.model_dump(), self.arms[arm].finetune))
 
 
 class AcquireParams(Strict):
@@ -366,6 +409,9 @@ class FinetuneParams(Strict):
     init: Literal["random", "imagenet", "encoder"]
     auxiliary: dict[Name, Auxiliary]
     views: Literal["siamese", "single_view"]
+    weighting: Weighting
+    auxiliary_on: Literal["labelled", "train"]
+    labels: Labels
     training: FinetuneTraining
 
 
@@ -387,9 +433,37 @@ class CompareParams(Strict):
     compare: Comparison
 
 
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, maps merged key by key, as Snakemake merges configuration files."""
+    both = {k: merged(base[k], v) for k, v in changes.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return {**base, **changes, **both}
+
+
+def _sized(values: dict[str, Any], file: str) -> dict[str, Any]:
+    size, sizes = values.get("size"), values.get("sizes")
+    if size is None or not isinstance(sizes, dict):
+        return values
+    if size not in sizes:
+        raise UserError(f"{file}: size: {size!r} is not defined; known: {', '.join(sizes) or 'none'}")
+    return merged(values, sizes[size])
+
+
+def _varied(values: dict[str, Any]) -> dict[str, Any]:
+    arms, variations = values.get("arms"), values.get("variations")
+    if not isinstance(arms, dict) or not isinstance(variations, dict):
+        return values
+    changed = {
+        f"{name}-{variation}": merged(arm, change)
+        for variation, change in variations.items()
+        for name, arm in arms.items()
+        if isinstance(arm, dict) and isinstance(change, dict)
+    }
+    return values | {"arms": changed} if changed else values
+
+
 def parse_params(values: dict[str, Any], file: str = "params.yaml") -> Params:
-    """Check a loaded params.yaml; raise UserError on the first problem."""
+    """Apply the chosen size, cross arms with variations and check everything; raise UserError on the first problem."""
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(_varied(_sized(values, file)))
     except ValidationError as error:
         raise first_problem(error, file) from error

@@ -10,15 +10,17 @@ from typing import Annotated
 import torch
 from typer import Option
 
+from pipeline_steps.errors import UserError
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params import PretrainParams
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.splits import read_split
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
-from pipeline_steps.training.data import CropDataset, loader
+from pipeline_steps.training.data import CropDataset, train_loader, validation_loader
 from pipeline_steps.training.fit import fit
 from pipeline_steps.training.multi_task import MultiTask
+from pipeline_steps.training.probe import PoseProbe
 from pipeline_steps.training.results import write_results
 
 
@@ -30,28 +32,39 @@ def pretrain(
     checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
 ) -> None:
-    """Pre-train a backbone by a pretext task; the weights of the last epoch become encoder.safetensors."""
+    """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
     torch.set_num_threads(threads)
     made = read_recipe(recipe)
     params = made.params_as(PretrainParams)
     parts = read_split(split)
-    train, validation = CropDataset(crops, parts["train"], True), CropDataset(crops, parts["validation"])
+    train, validation = CropDataset(crops, parts.train, True), CropDataset(crops, parts.validation)
     tasks = {str(made.job["pretext"]): params.task}
     torch.manual_seed(params.seed)
     network = HybridNetwork(params.backbone, None, tasks)
     module = MultiTask(network, tasks, {}, "siamese", params.training, train.size, params.seed)
+    if len(validation) < 2:
+        raise UserError(f"{split}: a pre-training needs at least two images to validate on; raise validation_subjects")
+    probe = PoseProbe(validation)
+    if params.training.choose == "probe" and not probe.possible:
+        raise UserError(
+            "pretrain.choose: probe needs pose labels of at least two validation subjects; set it to last, or raise "
+            "validation_subjects"
+        )
+    untrained = {"untrained_probe_mae_deg": round(probe.measure(network.backbone), 4)} if probe.possible else {}
     with track_run(made, output) as run:
         fitted = fit(
             module,
-            loader(train, params.training.batch_size, params.seed),
-            loader(validation, params.training.batch_size, None),
+            {"unlabelled": train_loader(train, params.training.batch_size, params.seed, params.training.epoch_images)},
+            validation_loader(validation, params.training.batch_size),
             params.training,
             checkpoints,
             f"pretrain {made.job['pretext']}/seed{params.seed}",
             run,
+            best_by="val_probe_mae_deg" if params.training.choose == "probe" else None,
+            callbacks=[probe],
         )
         about = {"backbone": params.backbone, "image_size": str(train.size)}
-        write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run)
+        write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run, untrained)
     seal(made, output / "recipe.json")
     shutil.rmtree(checkpoints, ignore_errors=True)
 

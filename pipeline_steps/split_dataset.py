@@ -1,4 +1,4 @@
-"""Divide a data set by subject: who trains, who of them is labelled, who validates, who is tested on.
+"""Divide a data set by subject: who trains, who validates, who is tested on.
 
 python -m pipeline_steps.split_dataset --recipe RECIPE --crops CROPS.h5 [--protocol PROTOCOL.yaml] --output DIR
 """
@@ -31,10 +31,9 @@ def kept_by(crops: CropFile, max_angle: float | None, listed: list[str] | None) 
 
 
 def draw_subjects(subjects: list[str], rule: SplitRule, tested: list[str] | None) -> dict[str, list[str]]:
-    """Subjects by part: train, labelled, validation, test.
+    """Subjects by part: train, validation, test; each in one seeded order, the first of which get labels first.
 
-    tested: the protocol's test subjects, where it names them. The labelled subjects are the first of one seeded order,
-    so that a larger budget only adds.
+    tested: the protocol's test subjects, where it names them.
     """
     everyone = sorted(set(subjects))
     order = [everyone[i] for i in np.random.default_rng(rule.seed).permutation(len(everyone))]
@@ -48,35 +47,25 @@ def draw_subjects(subjects: list[str], rule: SplitRule, tested: list[str] | None
     of_test = set(test)
     rest = [s for s in order if s not in of_test]
     validation, train = rest[: rule.validation_subjects], rest[rule.validation_subjects :]
-    wanted = len(train) if rule.labelled_subjects == "all" else rule.labelled_subjects
     if rule.test_subjects != "all":
         wanting = isinstance(rule.test_subjects, int) and len(test) < rule.test_subjects
-        if wanting or not train or wanted > len(train) or len(validation) < rule.validation_subjects:
+        if wanting or not train or len(validation) < rule.validation_subjects:
             raise UserError(
                 f"split: {len(everyone)} subjects do not suffice for {rule.test_subjects or len(test)} to test, "
-                f"{rule.validation_subjects} to validate and {wanted} labelled; lower test_subjects, "
-                "validation_subjects or labelled_subjects"
+                f"{rule.validation_subjects} to validate and 1 to train on; lower test_subjects or validation_subjects"
             )
-    return {"train": train, "labelled": train[:wanted], "validation": validation, "test": test}
+    return {"train": train, "validation": validation, "test": test}
 
 
 def divide(images: pd.DataFrame, rule: SplitRule, tested: list[str] | None) -> dict[str, Any]:
-    """Source ids by part, and the subjects behind them.
+    """Source ids by part, and the subjects behind them in the order in which they were drawn.
 
-    images: source_id, subject, and whether its pose is `known`. The labelled images of each labelled subject are spread
-    evenly over its sequence.
+    images: source_id and subject.
     """
     parts = draw_subjects(list(images["subject"]), rule, tested)
     of_subject = {str(s): group for s, group in images.groupby("subject")}
-
-    def thinned(group: pd.DataFrame) -> list[str]:
-        ids = list(group.loc[group["known"], "source_id"])
-        count = max(1, round(rule.labelled_fraction * len(ids))) if ids else 0
-        return [ids[i] for i in np.linspace(0, len(ids) - 1, count).round().astype(int)]
-
     chosen = {part: [i for s in sorted(who) for i in of_subject[s]["source_id"]] for part, who in parts.items()}
-    chosen["labelled"] = [i for s in sorted(parts["labelled"]) for i in thinned(of_subject[s])]
-    return {**chosen, "subjects": {part: sorted(who) for part, who in parts.items()}}
+    return {**chosen, "subjects": parts}
 
 
 def tell(path: Path, protocol: Protocol, kept: "pd.Series[bool]") -> None:
@@ -99,8 +88,7 @@ def split_dataset(
     made = read_recipe(recipe)
     rule = made.params_as(SplitParams).split
     with CropFile(crops) as file:
-        known = np.isfinite(file.rotation).all((1, 2))
-        images = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects, "known": known, "kept": True})
+        images = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects, "kept": True})
         tested = None
         if protocol is not None:
             rules = read_protocol(protocol)

@@ -14,14 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline_steps.params import merged
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "studies" / "tiny.yaml"
-
-
-def merged(base: dict, overlay: dict) -> dict:
-    """Parameters with an overlay, as Snakemake merges configuration files."""
-    both = {k: merged(base[k], v) for k, v in overlay.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return {**base, **overlay, **both}
 
 
 class World:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline_steps.acquisition.catalogue import read_catalogue
+from pipeline_steps.comparison.arms import several_budgets
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
@@ -69,7 +70,10 @@ class Plan:
         self.params = params
         self.catalogue = read_catalogue(ROOT / params.catalogue)
         self.recipes: dict[str, Recipe] = {}
-        self.results = f"results/{params.study}"
+        self.study = f"{params.study}-{params.size}" if params.size else params.study
+        self.results = f"results/{self.study}"
+        self.evaluated = f"{self.results}/" + ("evaluate" if params.evaluate.part == "test" else "validate")
+        self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
         for name in self.datasets():
             self._plan_data(name)
         for seed in params.seeds:
@@ -78,11 +82,11 @@ class Plan:
             for arm in params.arms:
                 self._plan_arm(arm, seed)
         self._add(
-            f"{self.results}/compare",
+            self.comparison,
             "compare",
-            {"study": params.study},
+            {"study": self.study, **({"question": params.question} if params.question else {})},
             {"compare": _dump(params.compare)},
-            {folder: folder for folder in sorted([*self.evaluations(), *self.finetunings(), *self.test_crops()])},
+            {folder: folder for folder in sorted(self.compared())},
         )
 
     def _add(
@@ -134,7 +138,19 @@ class Plan:
     def evaluations(self) -> list[str]:
         """Folders of all evaluations."""
         tail = [folder.removeprefix(f"{self.results}/finetune/") for folder in self.finetunings()]
-        return [f"{self.results}/evaluate/{name}/{t}" for name in self.params.test_on for t in tail]
+        return [f"{self.evaluated}/{name}/{t}" for name in self.params.test_on for t in tail]
+
+    def splits(self) -> list[str]:
+        """Folders of all data sets' splits."""
+        return [self.split(name) for name in self.datasets()]
+
+    def compared(self) -> list[str]:
+        """Folders of all that the comparison reads."""
+        return [*self.evaluations(), *self.finetunings(), *self.pretrainings(), *self.splits(), *self.test_crops()]
+
+    def label_curves(self) -> bool:
+        """Whether some arm is run with more than one label budget, so that error by labels can be drawn."""
+        return several_budgets({arm: self.params.labels_of(arm) for arm in self.params.arms})
 
     def _plan_data(self, name: str) -> None:
         dataset, job = self.params.datasets[name], {"dataset": name}
@@ -203,7 +219,7 @@ class Plan:
         self._add(
             f"{self.results}/pretrain/{name}/seed{seed}",
             "pretrain",
-            {"study": self.params.study, "pretext": name, "seed": seed},
+            {"study": self.study, "pretext": name, "seed": seed},
             values | {"training": _dump(self.params.pretrain)},
             self.training_data(self.params.pretrain_on),
             f"pretext/{task['kind']}",
@@ -225,14 +241,17 @@ class Plan:
             "init": "encoder" if "encoder" in inputs else arm.init,
             "auxiliary": {t: {"weight": arm.auxiliary[t], "task": task} for t, task in tasks.items()},
             "views": arm.views,
-            "training": _dump(self.params.finetune),
+            "weighting": arm.weighting,
+            "auxiliary_on": arm.auxiliary_on,
+            "labels": _dump(self.params.labels_of(name)),
+            "training": _dump(self.params.finetune_of(name)),
         }
-        job: dict[str, str | int] = {"study": self.params.study, "arm": name, "seed": seed}
+        job: dict[str, str | int] = {"study": self.study, "arm": name, "seed": seed}
         folder = f"{self.results}/finetune/{name}/seed{seed}"
         self._add(folder, "finetune", job, values, inputs, *(f"pretext/{t['kind']}" for t in tasks.values()))
         for dataset in self.params.test_on:
             self._add(
-                f"{self.results}/evaluate/{dataset}/{name}/seed{seed}",
+                f"{self.evaluated}/{dataset}/{name}/seed{seed}",
                 "evaluate",
                 {**job, "dataset": dataset},
                 {"evaluate": _dump(self.params.evaluate)},

@@ -28,10 +28,23 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
+    def maps(self, images: Tensor) -> Tensor:
+        """The last feature map (B, `features`, ceil(H / 32), ceil(W / 32))."""
+        x = (images - self.mean) / self.std
+        for name, layer in self.resnet.named_children():
+            if name == "avgpool":
+                break
+            x = layer(x)
+        return x
+
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, `features`)."""
-        features: Tensor = self.resnet((images - self.mean) / self.std)
-        return features
+        return pooled(self.maps(images))
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Features (B, C) of feature maps (B, C, h, w): their averages over all places."""
+    return maps.mean((2, 3))
 
 
 def load_weights(backbone: Backbone, path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline_steps.pose.geometry import euler_to_matrix
+from pipeline_steps.pose.losses import geodesic_loss
 
 
 class PoseHead(nn.Module, ABC):
@@ -105,9 +106,8 @@ class Rotation6dHead(PoseHead):
         return torch.stack([x, y, torch.linalg.cross(x, y)], 2)
 
     def loss(self, outputs: Tensor, rotation: Tensor, euler_deg: Tensor) -> Tensor:
-        """Mean geodesic distance in radians; the square root is kept off zero, where it has no gradient."""
-        chord = ((self.rotation(outputs) - rotation) ** 2).sum((1, 2)).add(1e-8).sqrt()
-        return 2 * torch.asin((chord / math.sqrt(8)).clamp(max=1 - 1e-6)).mean()
+        """Mean geodesic distance in radians."""
+        return geodesic_loss(self.rotation(outputs), rotation)
 
 
 POSE_HEADS: dict[str, type[PoseHead]] = {"euler": EulerHead, "binned": BinnedHead, "rotation_6d": Rotation6dHead}

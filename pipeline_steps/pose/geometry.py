@@ -65,6 +65,18 @@ def mirror_rotation(rotation: Array) -> Array:
     return rotation * sign
 
 
+def turn_rotation(rotation: Array, turned_deg: Array) -> Array:
+    """Rotation (..., 3, 3) of the picture turned within its plane by (...) degrees: Rz(turned_deg) R.
+
+    A positive turn tilts the top of the picture to the right, as a positive roll does.
+    """
+    xp = _namespace(rotation)
+    radians = turned_deg[..., None] * (math.pi / 180.0)
+    c, s = xp.cos(radians), xp.sin(radians)
+    x, y, z = rotation[..., 0, :], rotation[..., 1, :], rotation[..., 2, :]
+    return xp.stack([c * x + s * y, c * y - s * x, z], -2)
+
+
 def geodesic_distance_deg(a: Array, b: Array) -> Array:
     """Angle (...) in degrees, 0 to 180, of the rotation that takes a (..., 3, 3) to b (..., 3, 3).
 

@@ -13,22 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline_steps.pretext._tiles import from_tiles, to_tiles
 from pipeline_steps.pretext.base import PretextTask, Views
 from pipeline_steps.pretext.rotation import quarter_turns
-
-
-def to_tiles(images: Tensor, grid: int) -> Tensor:
-    """Images (B, C, S, S) as tiles (B, grid*grid, C, S/grid, S/grid), in reading order."""
-    b, c, h, w = images.shape
-    tiles = images.reshape(b, c, grid, h // grid, grid, w // grid)
-    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(b, grid * grid, c, h // grid, w // grid)
-
-
-def from_tiles(tiles: Tensor, grid: int) -> Tensor:
-    """The inverse of `to_tiles`."""
-    b, _, c, h, w = tiles.shape
-    images = tiles.reshape(b, grid, grid, c, h, w).permute(0, 3, 1, 4, 2, 5)
-    return images.reshape(b, c, grid * h, grid * w)
 
 
 class Puzzling(PretextTask):
@@ -44,11 +31,6 @@ class Puzzling(PretextTask):
         """Number of tiles, and of slots for them."""
         return self.grid**2
 
-    def check_image_size(self, size: int) -> None:
-        """Tiles must be of equal size."""
-        if size % self.grid:
-            raise ValueError(f"a {self.grid}x{self.grid} puzzle needs a size that is a multiple of {self.grid}")
-
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
         """Each image once, its tiles shuffled by a uniformly drawn permutation: slot i shows tile targets[:, i]."""
         b = len(images)
@@ -60,7 +42,7 @@ class Puzzling(PretextTask):
             turns = torch.randint(4, (b, self.slots), generator=generator, device=generator.device).to(images.device)
             tiles = quarter_turns(tiles.flatten(0, 1), turns.flatten()).reshape(tiles.shape)
             targets = torch.stack([order, turns], 1)
-        return Views(from_tiles(tiles, self.grid), targets)
+        return Views(from_tiles(tiles, images.shape[-1]), targets)
 
     def head(self, features: int) -> nn.Module:
         """Logits (B, slots * slots), followed by (B, slots * 4) of the turns: the per-slot heads side by side."""

@@ -1,18 +1,23 @@
 """Batches of crops for training: read whole from HDF5, shuffled the same way for the same seed and epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 
 Batch = dict[str, Tensor]
+
+Kind = Literal["labelled", "unlabelled"]
+TrainLoaders = dict[Kind, DataLoader[Batch]]
+TrainBatch = dict[Kind, Batch]
+"""What one training step sees; pre-training has no labelled images, and fine-tuning need not have unlabelled ones."""
 
 MEMORY_LIMIT = 2 << 30
 """Bytes of images up to which a data set is held in memory; beyond, every batch is read from the file."""
@@ -31,6 +36,7 @@ class CropDataset(Dataset[Batch]):
             position = {source_id: i for i, source_id in enumerate(file.source_ids)}
             self.rows = np.array([position[source_id] for source_id in source_ids], dtype=np.int64)
             self.size, self.crop_rule = file.size, file.crop_rule
+            self.subjects = [file.subjects[row] for row in self.rows]
             self.rotation = torch.from_numpy(file.rotation[self.rows].astype(np.float32))
             self.euler_deg = torch.from_numpy(file.euler_deg[self.rows].astype(np.float32))
             self.with_context = with_context
@@ -71,13 +77,43 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def loader(data: CropDataset, batch_size: int, seed: int | None, workers: int = 0) -> DataLoader[Batch]:
-    """Batches in a new order each epoch, drawn from `seed` and the epoch; with no seed, once through in order.
+class EpochSampler(Sampler[int]):
+    """`images` indices per epoch: as many whole random orders of the `count` images as it takes, the last cut short.
 
-    Training batches are all full: a rest of less than a batch waits for another epoch's order.
+    Drawn from `seed` and the epoch, which Lightning sets.
     """
-    training = seed is not None
-    batch_size = min(batch_size, len(data))
-    sampler: Sampler[int] = DistributedSampler(data, 1, 0, shuffle=training, seed=seed or 0)
-    batches = BatchSampler(sampler, batch_size, drop_last=training)
+
+    def __init__(self, count: int, images: int, seed: int) -> None:
+        self.count, self.images, self.seed, self.epoch = count, images, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        orders = [rng.permutation(self.count) for _ in range(-(-self.images // self.count))]
+        yield from np.concatenate(orders)[: self.images].tolist()
+
+
+def train_loader(
+    data: CropDataset, batch_size: int, seed: int, images: int | None = None, workers: int = 0
+) -> DataLoader[Batch]:
+    """Full batches in a new order each epoch, drawn from `seed` and the epoch.
+
+    images: per epoch, rounded down to full batches; by default every image once, and a rest of less than a batch waits
+    for another epoch's order.
+    """
+    images = len(data) if images is None else images
+    sampler = EpochSampler(len(data), images, seed)
+    batches = BatchSampler(sampler, min(batch_size, images), drop_last=True)
     return DataLoader(data, batch_sampler=batches, num_workers=workers, collate_fn=_as_is)
+
+
+def validation_loader(data: CropDataset, batch_size: int) -> DataLoader[Batch]:
+    """Once through, in order, in batches of nearly equal size, on which some losses depend; none bears a lone image."""
+    batches = [part.tolist() for part in np.array_split(np.arange(len(data)), -(-len(data) // batch_size))]
+    return DataLoader(data, batch_sampler=batches, collate_fn=_as_is)

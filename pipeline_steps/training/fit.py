@@ -4,6 +4,7 @@ import logging
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -20,7 +22,7 @@ from pipeline_steps.files import whole_file
 from pipeline_steps.params import Training
 from pipeline_steps.progress import logger, time_left
 from pipeline_steps.tracking import TrackedRun
-from pipeline_steps.training.data import Batch
+from pipeline_steps.training.data import Batch, TrainLoaders
 from pipeline_steps.training.multi_task import MultiTask
 
 Row = dict[str, float | int]
@@ -48,9 +50,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
 class EpochRecord(pl.Callback):
     """Keeps the history and the best weights, inside the checkpoint; says how far the training is."""
 
-    def __init__(self, label: str, images_per_epoch: int, best_by: str | None, run: TrackedRun) -> None:
+    def __init__(self, label: str, best_by: str | None, run: TrackedRun) -> None:
         self.label = label
-        self.images = images_per_epoch
         self.best_by = best_by
         self.run = run
         self.history: list[Row] = []
@@ -92,7 +93,8 @@ class EpochRecord(pl.Callback):
             )
         row: Row = {"epoch": epoch, **metrics}
         row["learning_rate"] = max(float(group["lr"]) for group in trainer.optimizers[0].param_groups)
-        row["images_per_second"] = round(self.images / seconds, 1)
+        row["backbone_passes"] = int(pl_module.backbone_passes)  # type: ignore[arg-type]
+        row["images_per_second"] = round(row["backbone_passes"] / seconds, 1)
         row["seconds"] = round(seconds, 2)
         self.history.append(row)
         score = metrics[self.best_by] if self.best_by else -epoch
@@ -128,13 +130,14 @@ def _resume_point(checkpoint: Path) -> Path | None:
 
 def fit(
     module: MultiTask,
-    train: DataLoader[Batch],
+    train: TrainLoaders,
     validation: DataLoader[Batch],
     params: Training,
     checkpoints: Path,
     label: str,
     run: TrackedRun,
     best_by: str | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> Fitted:
     """Train the module in place; its network ends with the weights of the epoch with the lowest `best_by`, or the last.
 
@@ -144,8 +147,8 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging interval.*")
-    batches: Any = train.batch_sampler
-    record = EpochRecord(label, len(train) * batches.batch_size, best_by, run)
+    batches = CombinedLoader(train, "min_size")
+    record = EpochRecord(label, best_by, run)
     precision = resolve_precision(params.precision)
     saver = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = pl.Trainer(
@@ -154,7 +157,7 @@ def fit(
         precision=precision,
         max_epochs=params.epochs,
         gradient_clip_val=params.gradient_clip,
-        callbacks=[record, saver],
+        callbacks=[*callbacks, record, saver],
         plugins=[WholeCheckpointIO()],
         logger=False,
         num_sanity_val_steps=0,
@@ -167,7 +170,7 @@ def fit(
     resume = _resume_point(checkpoints / "last.ckpt")
     if resume:
         logger.info("%s  goes on from %s", label, resume)
-    trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
+    trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     weights: dict[str, Tensor] = record.best["weights"]

@@ -1,5 +1,6 @@
 """What a finished training leaves behind, the same for pre-training and fine-tuning."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,12 @@ def write_results(
     fitted: Fitted,
     recipe: Recipe,
     run: TrackedRun,
+    measured: Mapping[str, float],
 ) -> None:
-    """Write the weights (safetensors, with `about` as metadata), history.csv and run.json into the folder `output`."""
+    """Write the weights (safetensors, with `about` as metadata), history.csv and run.json into the folder `output`.
+
+    measured: further facts for run.json.
+    """
     with whole_file(output / weights_name) as temporary:
         save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary, about)
     with whole_file(output / "history.csv") as temporary:
@@ -32,8 +37,10 @@ def write_results(
         "recipe": recipe.key,
         **recipe.job,
         **about,
+        **measured,
         "epochs": len(fitted.history),
         "chosen_epoch": fitted.epoch,
+        "backbone_passes": int(sum(row["backbone_passes"] for row in fitted.history)),
         "seconds": round(sum(float(row["seconds"]) for row in fitted.history), 1),
         "precision": fitted.precision,
         "device": fitted.device,

@@ -1,6 +1,7 @@
-"""The learning rate over a training."""
+"""Learning rate and loss weights over a training."""
 
 import math
+from typing import Literal
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -8,3 +9,12 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1.0, steps - warmup))))
+
+
+def weight_factor(weighting: Literal["fixed", "annealed", "ramped", "uncertainty"], progress: float) -> float:
+    """Share of an auxiliary loss's weight at `progress` (0 to 1): 1, but `annealed` 1 to 0 as a cosine, and `ramped`
+    from 0 to 1 over the first 30% of the training.
+    """
+    if weighting == "annealed":
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return min(1.0, progress / 0.3) if weighting == "ramped" else 1.0

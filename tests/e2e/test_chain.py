@@ -39,8 +39,16 @@ def test_parts_of_the_split_share_nobody(finished: World):
     assert not set(who["train"]) & set(who["test"])
     assert not set(who["train"]) & set(who["validation"])
     assert not set(who["test"]) & set(who["validation"])
-    assert set(who["labelled"]) < set(who["train"])
-    assert [len(split[part]) for part in ("train", "labelled", "validation", "test")] == [20, 12, 4, 8]
+    assert [len(split[part]) for part in ("train", "validation", "test")] == [16, 8, 8]
+    run = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/run.json").read_text())
+    assert (run["labelled_subjects"], run["labelled_images"]) == (3, 12)
+    assert run["backbone_passes"] == 16, "one batch of 8 of the 12 labelled images, and its shuffled copies"
+
+
+def test_a_probe_of_the_frozen_features_accompanies_the_pretraining(finished: World):
+    folder = finished.folder / "results/tiny/pretrain/rotation/seed0"
+    assert 0 < json.loads((folder / "run.json").read_text())["untrained_probe_mae_deg"] < 90
+    assert 0 < pd.read_csv(folder / "history.csv")["val_probe_mae_deg"].iloc[0] < 90
 
 
 def test_two_builds_of_the_crops_are_equal_to_the_byte(finished: World, tmp_path: Path):

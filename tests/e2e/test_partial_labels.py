@@ -43,7 +43,7 @@ def test_pretraining_without_labels_and_testing_without_roll(copy: World, overla
     done = copy.snakemake(overlay=overlay)
     assert done.returncode == 0, done.stdout + done.stderr
     split = json.loads((copy.folder / "data/splits/faces-32px/split.json").read_text())
-    assert (len(split["train"]), len(split["validation"]), len(split["labelled"])) == (28, 4, 0)
+    assert (len(split["train"]), len(split["validation"])) == (28, 4)
     results = copy.folder / "results/tiny"
     metrics = json.loads((results / "evaluate/pointing04/baseline/seed0/metrics.json").read_text())
     assert metrics["mae"] == pytest.approx((metrics["yaw"] + metrics["pitch"]) / 2)
@@ -56,6 +56,7 @@ def test_pretraining_without_labels_and_testing_without_roll(copy: World, overla
     assert np.isfinite(table.loc[("pointing04", "pretrained"), "reduction"])
     text = (results / "compare/table.md").read_text()
     assert "nan" not in text
+    assert pd.read_csv(results / "compare/probes.csv").empty, "pre-training without labels has no probe"
     for figure in ("error_by_yaw", "cumulative_error", "faces"):
         assert (results / f"compare/figures/pointing04_{figure}.svg").stat().st_size > 1000
     card = json.loads((copy.folder / "data/cards/pointing04-32px/card.json").read_text())

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pipeline_steps.compare import reduction
-from pipeline_steps.params import Comparison, Evaluation
+from pipeline_steps.params import Evaluation
 from pipeline_steps.pose.geometry import euler_to_matrix, matrix_to_euler
 from pipeline_steps.pose.metrics import align, image_errors, prediction_table, summarise
 
@@ -62,21 +61,6 @@ def test_summary_bins_and_counts():
     assert bins[(-60.0, -30.0)] == (1, pytest.approx(3))
     assert bins[(0.0, 30.0)] == (2, pytest.approx(9))
     assert summary["mae_low"] <= summary["mae"] <= summary["mae_high"]
-
-
-def errors_of(values: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({"sum": values, "count": [1.0] * len(values)}, index=[f"s{n}" for n in range(len(values))])
-
-
-def test_reduction_is_exact_where_every_subject_gains_alike_and_wide_where_they_differ():
-    baseline = errors_of([10.0, 20, 30, 40])
-    params = Comparison(baseline="baseline")
-    point, low, high = reduction([baseline * [0.8, 1]], [baseline], params)
-    assert (point, low, high) == (pytest.approx(20), pytest.approx(20), pytest.approx(20))
-    mixed = errors_of([5.0, 25, 20, 50])
-    point, low, high = reduction([mixed], [baseline], params)
-    assert point == pytest.approx(0)
-    assert low < 0 < high
 
 
 def test_gimbal_lock_does_not_break_the_geodesic_error():

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.params import Params, parse_params
-from tests.conftest import ROOT, merged
+from pipeline_steps.params import Params, merged, parse_params
+from tests.conftest import ROOT
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -15,7 +15,12 @@ DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 @pytest.mark.parametrize("study", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_study_is_valid(study):
-    assert parse_params(merged(DEFAULT, yaml.safe_load(study.read_text()))).study == study.stem
+    overlay = yaml.safe_load(study.read_text())
+    assert study.stem in (overlay.get("study"), overlay.get("question"))
+    biwi = yaml.safe_load((ROOT / "studies/biwi.yaml").read_text())
+    for base in [biwi] if study.stem in ("transfer", "tune") else [{}, biwi]:
+        for size in (None, "small", "base", "full"):
+            parse_params(merged(merged(DEFAULT, base), overlay) | {"size": size})
 
 
 def test_the_published_schema_is_that_of_the_types():
@@ -33,12 +38,29 @@ def test_the_published_schema_is_that_of_the_types():
             "at most 90 degrees",
         ),
         ({"pretext": {"puzzling": {"grid": 5}}}, "pretext.puzzling"),
-        ({"pretext": {"puzzling": {"grid": 3}}}, "multiple of 3"),
+        (
+            {
+                "pretext": {"masked_modelling": {"cells": 7}},
+                "arms": {"hybrid": {"auxiliary": {"masked_modelling": 1.0}}},
+            },
+            "multiple of 7",
+        ),
         ({"seeds": []}, "seeds"),
         ({"arms": {"baseline": {"init": "ssl:jigsaw"}}}, "'jigsaw' is not defined"),
         ({"arms": {"hybrid": {"views": "single_view", "auxiliary": {"rotation": 1.0}}}}, "exactly one auxiliary task"),
         ({"train_on": "biwi"}, "train_on: 'biwi' is not defined"),
         ({"compare": {"baseline": "supervised"}}, "compare.baseline"),
+        ({"compare": {"baseline": "supervised"}, "variations": {"few": {}}}, "compare.baseline"),
+        ({"size": "huge"}, "size: 'huge' is not defined; known: small, base, full"),
+        ({"sizes": {"small": {"crop": {"size": 8}}}, "size": "small"}, "crop: unknown key"),
+        ({"variations": {"few": {"label": {"subjects": 1}}}}, "arms.baseline-few.label: unknown key"),
+        ({"arms": {"baseline": {"labels": {"subjects": 0}}}}, "arms.baseline.labels.subjects"),
+        ({"arms": {"baseline": {"finetune": {"epoch": 1}}}}, "arms.baseline.finetune.epoch"),
+        ({"pretext": {"pose": {"kind": "rotation"}}}, "pretext.pose: this name is taken"),
+        (
+            {"arms": {"hybrid": {"views": "single_view", "auxiliary_on": "train"}}},
+            "exactly one auxiliary task, on labelled images",
+        ),
     ],
 )
 def test_an_impossible_value_names_its_key(overlay, message):
@@ -46,3 +68,20 @@ def test_an_impossible_value_names_its_key(overlay, message):
         parse_params(merged(DEFAULT, overlay))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_size_is_merged_over_everything_else():
+    params = parse_params(merged(DEFAULT, {"size": "full", "crops": {"size": 32}}))
+    assert params.crops.size == 224
+    assert params.network.backbone == "resnet50"
+    assert params.network.pose_head == DEFAULT["network"]["pose_head"]
+
+
+def test_every_arm_is_run_once_with_every_variation():
+    variations = {"few": {"labels": {"subjects": 1}}, "slow": {"finetune": {"epochs": 3}}, "gone": None}
+    params = parse_params(merged(DEFAULT, {"variations": variations}))
+    assert set(params.arms) == {f"{arm}-{variation}" for arm in DEFAULT["arms"] for variation in ("few", "slow")}
+    assert params.labels_of("hybrid-few").subjects == 1
+    assert params.labels_of("hybrid-slow").subjects == DEFAULT["labels"]["subjects"]
+    assert params.finetune_of("hybrid-slow").epochs == 3
+    assert params.finetune_of("hybrid-slow").learning_rate == DEFAULT["finetune"]["learning_rate"]

@@ -82,6 +82,10 @@ def test_uniform_guessing_costs_the_logarithm_of_the_number_of_answers():
     assert loss.item() == pytest.approx(2.1972246)
 
 
-def test_a_size_that_does_not_divide_into_tiles_is_refused():
-    with pytest.raises(ValueError, match="multiple of 3"):
-        Puzzling(grid=3).check_image_size(64)
+def test_what_tiles_leave_free_at_the_edges_is_grey():
+    x = images(size=13)
+    seen = Puzzling(grid=3).views(x, generator()).inputs
+    assert seen.shape == x.shape
+    assert (seen[..., 12, :] == 0.5).all()
+    assert (seen[..., 12] == 0.5).all()
+    assert torch.equal(seen[..., :12, :12].flatten(2).sort().values, x[..., :12, :12].flatten(2).sort().values)

@@ -7,10 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
+from pipeline_steps.params import Labels
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.protocols import listed_images, read_protocol
 from pipeline_steps.split_dataset import split_dataset
+from pipeline_steps.splits import labelled_images, read_split
 from tests.conftest import ROOT
 
 PROTOCOLS = sorted((ROOT / "workflow/resources/protocols").glob("*.yaml"))
@@ -40,19 +43,34 @@ def split(folder: Path, rule: dict, protocol: str | None = None, euler: dict | N
     return json.loads((folder / "out/split.json").read_text())
 
 
+def labelled(folder: Path, seed: int = 0, **labels) -> set[str]:
+    with CropFile(folder / "crops.h5") as crops:
+        return set(labelled_images(read_split(folder / "out/split.json"), crops, Labels(**labels), seed))
+
+
 def test_parts_share_nobody_and_hold_everything(tmp_path):
-    made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1, "labelled_subjects": 1})
+    made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1})
     who = made["subjects"]
     assert sorted(who["train"] + who["validation"] + who["test"]) == ["p0", "p1", "p2", "p3"]
     assert sorted(made["train"] + made["validation"] + made["test"]) == sorted(EULER)
-    assert set(made["labelled"]) == {i for i in EULER if i.split("/")[0] in who["labelled"]}
     assert made["left_out"] == 0
 
 
 def test_a_larger_budget_only_adds(tmp_path):
-    rule = {"test_subjects": 1, "validation_subjects": 1}
-    small, large = (split(tmp_path, rule | {"labelled_subjects": n}) for n in (1, 2))
-    assert set(small["labelled"]) < set(large["labelled"])
+    made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1})
+    small, large = (labelled(tmp_path, subjects=n) for n in (1, 2))
+    assert small < large == set(made["train"])
+    assert small == {i for i in EULER if i.split("/")[0] == made["subjects"]["train"][0]}
+    assert labelled(tmp_path, subjects=1, fraction=0.34) < small
+    with pytest.raises(UserError, match=r"labels.subjects: 3, but only 2"):
+        labelled(tmp_path, subjects=3)
+
+
+def test_every_seed_may_label_other_people(tmp_path):
+    split(tmp_path, {"test_subjects": 1, "validation_subjects": 0})
+    drawn = [labelled(tmp_path, seed, subjects=1, redraw=True) for seed in range(4)]
+    assert len(set.union(*drawn[:3])) == 9
+    assert drawn[3] == drawn[0] == labelled(tmp_path, 7, subjects=1)
 
 
 def test_a_protocol_leaves_out_what_lies_beyond_its_angle(tmp_path):
@@ -84,7 +102,7 @@ def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
     made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1}, euler=euler)
     parts = made["train"] + made["validation"] + made["test"]
     assert {f"p9/{n}" for n in range(3)} < set(parts)
-    assert not any(i.startswith("p9/") for i in made["labelled"])
+    assert labelled(tmp_path) == {i for i in made["train"] if not i.startswith("p9/")}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +110,6 @@ def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
     [
         ({"test_subjects": 9}, None, "4 subjects do not suffice for 9 to test"),
         ({"test_subjects": 0, "validation_subjects": 4}, None, "do not suffice"),
-        ({"test_subjects": 1, "labelled_subjects": 4}, None, "do not suffice"),
         ({"protocol": "x"}, "test: [nobody]", "no subject 'nobody'"),
         ({"test_subjects": "all"}, "max_angle: 0.5", "leaves out all 12 images"),
         ({"test_subjects": "all"}, "images: missing.txt", "no readable file missing.txt"),

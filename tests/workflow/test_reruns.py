@@ -40,7 +40,19 @@ CHANGES = [
     ),
     ("a new seed", {"seeds": [0, 1]}, EVERYTHING_TRAINED),
     ("crop size", {"crops": {"size": 48}}, {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
-    ("labelled people", {"datasets": {"rendered": {"split": {"labelled_subjects": 2}}}}, RESPLIT),
+    ("labelled people", {"labels": {"subjects": 2}}, {"finetune": 4, "evaluate": 4, "compare": 1, "all": 1}),
+    (
+        "labelled people of one arm",
+        {"arms": {"hybrid": {"labels": {"subjects": 2}}}},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+    ),
+    ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
+    ("another question", {"question": "roles"}, {"compare": 1, "all": 1}),
+    (
+        "a part of the variations",
+        {"variations": {"few": {"labels": {"subjects": 1}}, "more": {}}},
+        {"finetune": 8, "evaluate": 8, "compare": 1, "all": 1},
+    ),
     ("tracking", {"tracking": {"uri": "sqlite:///elsewhere.db"}}, {}),
 ]
 

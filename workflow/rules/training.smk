@@ -27,7 +27,7 @@ rule pretrain:
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/run.json",
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/recipe.json",
     log:
-        f"logs/pretrain/{params.study}-{{pretext}}-seed{{seed}}.log",
+        f"logs/pretrain/{plan.study}-{{pretext}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
@@ -50,7 +50,7 @@ rule finetune:
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/run.json",
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/recipe.json",
     log:
-        f"logs/finetune/{params.study}-{{arm}}-seed{{seed}}.log",
+        f"logs/finetune/{plan.study}-{{arm}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),

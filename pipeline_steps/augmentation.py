@@ -1,0 +1,163 @@
+"""Augmentation of a whole batch at once, on the device that trains, with parameters drawn per image."""
+
+from functools import cache
+from typing import Annotated, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from torch import Tensor, nn
+
+from pipeline_steps.pose.geometry import matrix_to_euler, mirror_rotation, turn_rotation
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < limits[0] <= limits[1]:
+        raise ValueError(f"two positive numbers, the first not above the second, are needed; got {list(limits)}")
+    return limits
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Limits = Annotated[
+    tuple[float, float],
+    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v),
+    AfterValidator(_ascending),
+]
+
+
+class Augmentation(BaseModel):
+    """What is drawn anew for every image of a batch."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    flip: Fraction = Field(default=0.5, description="probability of a mirrored image; the pose label is mirrored too")
+    roll: float = Field(
+        default=0.0,
+        ge=0,
+        le=180,
+        description="largest turn within the picture plane, in degrees; the pose label turns along",
+    )
+    scale: Limits = Field(
+        default=(1.0, 1.0),
+        description="side of the window that is cut out, as a share of the crop's; above 1 it needs crops.context",
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="largest move of the window's centre, as a share of the crop's side, as far as the context reaches",
+    )
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    grayscale: Fraction = Field(default=0.0, description="probability")
+    blur: Fraction = Field(default=0.0, description="probability")
+    noise: Fraction = Field(default=0.0, description="standard deviation of Gaussian noise on images in 0..1")
+    erase: Fraction = Field(default=0.0, description="probability that a rectangle is blanked out")
+
+
+class Motion(NamedTuple):
+    """What happened to each picture that its pose label must follow: first mirrored (B,), then turned (B,) degrees.
+
+    A positive turn tilts the top of the picture to the right, as a positive roll does.
+    """
+
+    mirrored: Tensor
+    turned_deg: Tensor
+
+    def rotation(self, rotation: Tensor) -> Tensor:
+        """Rotations (B, 3, 3) of the moved pictures from those of the pictures before."""
+        mirrored = torch.where(self.mirrored[:, None, None], mirror_rotation(rotation), rotation)
+        return torch.where(
+            self.turned_deg.eq(0)[:, None, None], mirrored, turn_rotation(mirrored, self.turned_deg.to(mirrored))
+        )
+
+    def labels(self, rotation: Tensor, euler_deg: Tensor) -> tuple[Tensor, Tensor]:
+        """Both forms of the label, (B, 3, 3) and (B, 3) in degrees; angles that need no turn are kept as they are."""
+        sign = torch.tensor([-1.0, 1.0, -1.0], device=euler_deg.device)  # yaw and roll change, pitch stays
+        mirrored = torch.where(self.mirrored[:, None], euler_deg * sign, euler_deg)
+        moved = self.rotation(rotation)
+        return moved, torch.where(self.turned_deg.eq(0)[:, None], mirrored, matrix_to_euler(moved))
+
+
+class RandomWindow(nn.Module):
+    """Cuts a square window out of every stored image (T pixels a side) and resizes it to the crop's size S, bilinear.
+
+    scale: range of the window's side, and shift: largest move of its centre along x and y, both as shares of S. The
+    move is cut short where the window, upright, would leave the stored image. roll: largest turn of the picture about
+    the window's centre, in degrees; corners that come from beyond the stored image are filled with its reflection.
+    Without any of the three the crop itself is cut out, exactly.
+    """
+
+    def __init__(self, size: int, scale: tuple[float, float], shift: float, roll: float = 0.0) -> None:
+        super().__init__()
+        self.size, self.scale, self.shift, self.roll = size, scale, shift, roll
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows (B, C, S, S) of images (B, C, T, T), and by how many degrees (B,) each picture was turned."""
+        stored, size = images.shape[-1], self.size
+        if self.scale == (1.0, 1.0) and not self.shift and not self.roll:
+            edge = (stored - size) // 2
+            return images[..., edge : edge + size, edge : edge + size], torch.zeros(len(images), device=images.device)
+        low, high = self.scale
+        side = (low + (high - low) * torch.rand(len(images))) * size / stored  # as a share of the stored image
+        reach = (2 * self.shift * size / stored * torch.ones_like(side)).minimum(1 - side)
+        centre = (2 * torch.rand(len(images), 2) - 1) * reach[:, None]  # from -1 to 1 across the stored image
+        turned = (2 * torch.rand(len(images)) - 1) * self.roll if self.roll else torch.zeros(len(images))
+        cosine, sine = turned.deg2rad().cos() * side, turned.deg2rad().sin() * side
+        theta = torch.stack(  # the picture turns clockwise as its sampling grid turns counter-clockwise
+            [torch.stack([cosine, sine, centre[:, 0]], 1), torch.stack([-sine, cosine, centre[:, 1]], 1)], 1
+        )
+        with torch.autocast(images.device.type, enabled=False):  # a grid in bfloat16 would miss its pixels
+            grid = F.affine_grid(theta.to(images), [len(images), images.shape[1], size, size], align_corners=False)
+        windows = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        return windows, turned.to(images.device)
+
+
+class BatchAugmentation(nn.Module):
+    """Mirror, window, colour, blur, noise. Randomness comes from torch's global generator."""
+
+    def __init__(self, params: Augmentation, size: int) -> None:
+        import kornia.augmentation as K
+
+        super().__init__()
+        self.flip = params.flip
+        p = params
+        self.window = RandomWindow(size, p.scale, p.shift, p.roll)
+        steps: list[nn.Module] = []
+        if any((p.brightness, p.contrast, p.saturation, p.hue)):
+            steps.append(K.ColorJiggle(p.brightness, p.contrast, p.saturation, p.hue, p=1.0))
+        if p.grayscale:
+            steps.append(K.RandomGrayscale(p=p.grayscale))
+        if p.blur:
+            steps.append(K.RandomGaussianBlur((3, 3), (0.3, 1.5), p=p.blur))
+        if p.noise:
+            steps.append(K.RandomGaussianNoise(std=p.noise, p=1.0))
+        if p.erase:
+            steps.append(K.RandomErasing(scale=(0.02, 0.2), ratio=(0.5, 2.0), p=p.erase))
+        self.steps = nn.Sequential(*steps)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, Motion]:
+        """Images (B, 3, S, S) in 0..1, made of stored ones (B, 3, T, T), and how each was moved."""
+        mirrored = torch.rand(len(images)).lt(self.flip).to(images.device)
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        images, turned = self.window(images)
+        return self.steps(images).clamp(0, 1), Motion(mirrored, turned)
+
+
+@cache
+def _augmentation(params: Augmentation, size: int) -> BatchAugmentation:
+    return BatchAugmentation(params, size)
+
+
+def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> tuple[Tensor, Motion]:
+    """Images (B, 3, S, S) in 0..1, augmented, and how each was moved; all randomness comes from `generator`."""
+    before = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        seen: tuple[Tensor, Motion] = _augmentation(params, images.shape[-1])(images)
+        return seen
+    finally:
+        torch.set_rng_state(before)

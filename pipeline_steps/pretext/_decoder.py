@@ -1,0 +1,41 @@
+"""What the tasks that restore hidden pixels have in common: how pixels are hidden, a light decoder, a masked mean."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pipeline_steps.network.backbones import IMAGENET_MEAN
+from pipeline_steps.pretext.base import Views
+
+
+class Hidden(NamedTuple):
+    """The images (B, 3, S, S) in 0..1 as they were, and mask (B, 1, S, S), true where a pixel was hidden."""
+
+    images: Tensor
+    mask: Tensor
+
+
+def hidden(images: Tensor, mask: Tensor) -> Views:
+    """Each image once; pixels under the mask get ImageNet's mean colour, which the backbone normalises to zero."""
+    colour = images.new_tensor(IMAGENET_MEAN).view(3, 1, 1)
+    return Views(torch.where(mask, colour, images), Hidden(images, mask))
+
+
+def decoder(features: int, width: int, doublings: int, channels: int) -> nn.Sequential:
+    """From maps (B, features, h, w) to (B, channels, h * 2**doublings, w * 2**doublings).
+
+    Every block doubles the resolution and halves the `width`, so that all blocks cost about the same. Pixels are
+    repeated, not interpolated: on CUDA the gradient of bilinear upsampling is either not repeatable or slow.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(features, width, 1)]
+    for _ in range(doublings):
+        convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False)
+        width //= 2
+        layers += [nn.Upsample(scale_factor=2), convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Conv2d(width, channels, 1))
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of values (B, C, H, W) under weights (B, 1, H, W), not all of them zero."""
+    return (values.mean(1, keepdim=True) * weights).sum() / weights.sum()

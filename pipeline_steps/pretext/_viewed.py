@@ -1,0 +1,27 @@
+"""What tasks with randomly augmented views have in common: the parameter that says how the views vary."""
+
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.pretext.base import PretextTask
+
+
+class Viewed(PretextTask):
+    """A subclass gives `view` its default; keys that params.yaml does not name keep that default's values."""
+
+    view: Augmentation = Field(description="keys that are not given keep this default's values")
+
+    @field_validator("view", mode="before")
+    @classmethod
+    def _over_the_default(cls, view: Any) -> Any:
+        default = cls.model_fields["view"].default
+        return default.model_dump() | view if isinstance(view, dict) else view
+
+    @field_validator("view")
+    @classmethod
+    def _within_the_crop(cls, view: Augmentation) -> Augmentation:
+        if view.scale[1] > 1:
+            raise ValueError("scale must not exceed 1: views are cut out of the crop, without its context")
+        return view

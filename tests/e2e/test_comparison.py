@@ -1,0 +1,88 @@
+"""A question with several label budgets, and the page of results, through the workflow."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import World
+from workflow.results_page.facts import Facts
+from workflow.results_page.page import render
+
+pytestmark = pytest.mark.e2e
+
+BUDGETS = {
+    "question": "labels",
+    "seeds": [0, 1],
+    "arms": {"hybrid": None, "pretrained_hybrid": None},
+    "variations": {"few": {"labels": {"subjects": 1}}, "more": {"labels": {"subjects": 3}}},
+}
+
+
+def test_label_budgets_make_curves(copy: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEADPOSE_TRACKING", "off")
+    done = copy.snakemake(overlay=BUDGETS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = copy.folder / "results/tiny/compare/labels"
+    table = pd.read_csv(made / "table.csv")
+    assert {(row.arm, row.baseline) for row in table.itertuples()} == {
+        (f"{arm}-{variation}", f"baseline-{variation}")
+        for arm in ("baseline", "pretrained")
+        for variation in ("few", "more")
+    }
+    curve = pd.read_csv(made / "label_curve.csv")
+    assert curve["labelled_images"].tolist() == [4, 12, 4, 12]
+    for row in curve.itertuples():
+        same = table[table["arm"] == f"{row.arm}-{row.variation}"].iloc[0]
+        assert (row.mean, row.std) == pytest.approx((same["mae"], same["mae_std"]))
+    assert (made / "figures/rendered_label_curve.svg").stat().st_size > 1000
+    again = copy.snakemake("--dry-run", overlay=BUDGETS)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    calls = ("design", "table", "costs", "probes", "worst", "label_curve", "labels_saved")
+    template = "\n\n".join(f'{{{{ {call}("tiny", "labels") }}}}' for call in calls)
+    page = render(template, Facts(tmp_path / "docs", copy.folder / "results"))
+    assert "- **Seeds** 0, 1. **Trained on** rendered, pre-trained on rendered." in page
+    assert "| 4 images of 1 person " in page
+    assert "nan" not in page
+
+
+def test_the_page_of_a_finished_study(finished: World, tmp_path: Path):
+    calls = ("design", "table", "costs", "probes", "worst")
+    figure = '{{ figure("tiny", "", "rendered_cumulative_error", "Errors") }}'
+    template = "\n\n".join([*(f'{{{{ {call}("tiny") }}}}' for call in calls), figure])
+    page = render(template, Facts(tmp_path / "docs", finished.folder / "results"))
+    assert (finished.folder / "results/tiny/compare/table.md").read_text().strip() in page
+    assert "| hybrid            | random        | 0.3 puzzling       | 12 images of 3 people |" in page
+    assert "- **rendered**, images: 16 of 4 people to train on" in page
+    assert (tmp_path / "docs/figures/tiny-rendered_cumulative_error.svg").exists()
+    assert "nan" not in page
+
+
+def test_costs_and_probes_are_those_of_the_trainings(finished: World):
+    results = finished.folder / "results/tiny"
+    costs = pd.read_csv(results / "compare/costs.csv").set_index("arm")
+    for arm, pretext in (("baseline", None), ("pretrained", "rotation"), ("hybrid", None)):
+        run = yaml.safe_load((results / f"finetune/{arm}/seed0/run.json").read_text())
+        before = yaml.safe_load((results / f"pretrain/{pretext}/seed0/run.json").read_text()) if pretext else {}
+        assert costs.loc[arm, "finetune_passes"] == run["backbone_passes"]
+        assert costs.loc[arm, "pretrain_passes"] == before.get("backbone_passes", 0)
+    probes = pd.read_csv(results / "compare/probes.csv")
+    assert probes["epoch"].tolist() == [0, 1]
+    assert probes["images"].tolist() == [0, costs.loc["pretrained", "pretrain_passes"]]
+
+
+def test_outputs_of_the_comparison_follow_from_the_parameters(finished: World):
+    def outputs(overlay: dict) -> str:
+        done = finished.snakemake("--dry-run", "--printshellcmds", overlay=overlay)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    change = {"compare": {"confidence": 0.9}}
+    both = outputs(change)
+    assert "probes.csv" in both
+    assert "--pretraining results/tiny/pretrain/rotation/seed0" in both
+    assert "label_curve" not in both
+    neither = outputs(change | {"arms": {"pretrained": None, "pretrained_hybrid": None}})
+    assert "probe" not in neither
+    assert "labels_saved.csv" in outputs(BUDGETS)

@@ -1,0 +1,67 @@
+"""Renders docs/results.md from its template, whose prose calls for tables and figures by study and question."""
+
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from pipeline_steps.comparison.table import as_markdown
+from workflow.results_page import blocks
+from workflow.results_page.facts import Facts, command
+
+
+class Blocks:
+    """What a template can call: every block takes a study, such as biwi-base, and a question, '' for none."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.has = facts.has
+        self.command = command
+
+    def table(self, study: str, question: str = "", dataset: str | None = None) -> str:
+        """Errors of all arms, on one test set or all."""
+        table = self.facts.table(study, question, "table")
+        return as_markdown(table if dataset is None else table[table["dataset"] == dataset]).rstrip()
+
+    def design(self, study: str, question: str = "") -> str:
+        """Data, seeds, schedules, arms."""
+        return blocks.design(self.facts.table(study, question, "design"))
+
+    def probes(self, study: str, question: str = "") -> str:
+        """What the pre-trainings learn of the pose."""
+        return blocks.probes(self.facts.table(study, question, "probes"))
+
+    def costs(self, study: str, question: str = "") -> str:
+        """Images seen and minutes."""
+        return blocks.costs(self.facts.table(study, question, "costs"))
+
+    def label_curve(self, study: str, question: str = "") -> str:
+        """Error by number of labels."""
+        return blocks.label_curve(self.facts.table(study, question, "label_curve"))
+
+    def labels_saved(self, study: str, question: str = "") -> str:
+        """Labels for the same error."""
+        return blocks.labels_saved(self.facts.table(study, question, "labels_saved"))
+
+    def worst(self, study: str, question: str = "", number: int = 5) -> str:
+        """Images with the largest errors."""
+        return blocks.worst(self.facts.table(study, question, "worst"), number)
+
+    def figure(self, study: str, question: str, name: str, caption: str) -> str:
+        """A figure of the comparison, by its name without ending."""
+        return f"![{caption}]({self.facts.figure(study, question, name)})"
+
+
+def render(template: str, facts: Facts) -> str:
+    """The page; UserError where the template asks for a study that has not been run."""
+    of = Blocks(facts)
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    functions = {name: getattr(of, name) for name in dir(of) if not name.startswith("_") and name != "facts"}
+    return environment.from_string(template).render(functions)
+
+
+def write_page(docs: Path, results: Path | None) -> None:
+    """Write docs/results.md from docs/results.md.j2, its tables and figures renewed from `results` first."""
+    page = render((docs / "results.md.j2").read_text(), Facts(docs, results))
+    (docs / "results.md").write_text(page)
