@@ -107,8 +107,9 @@ def _intervals(table: pd.DataFrame) -> str:
     short = (
         "With one seed they do not say what another training would have given."
         if seeds == 1
-        else f"Of the variance between {seeds} seeds a bootstrap sees about {(seeds - 1) / seeds:.0%}, and so with few "
-        "subjects: the intervals are too short rather than too long."
+        else f"{seeds} seeds tell little of how much trainings vary: the intervals are too short rather than too long."
+        if seeds < 8
+        else ""
     )
     return (
         f" Error reduction: of the {errors}, against the baseline{each}. The intervals are those of a paired bootstrap "
