@@ -1,7 +1,8 @@
 """Learning rate and loss weights over a training."""
 
 import math
-from typing import Literal
+
+from pipeline_steps.params import Weighting
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -11,7 +12,7 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1.0, steps - warmup))))
 
 
-def weight_factor(weighting: Literal["fixed", "annealed", "ramped", "uncertainty"], progress: float) -> float:
+def weight_factor(weighting: Weighting, progress: float) -> float:
     """Share of an auxiliary loss's weight at `progress` (0 to 1): 1, but `annealed` 1 to 0 as a cosine, and `ramped`
     from 0 to 1 over the first 30% of the training.
     """

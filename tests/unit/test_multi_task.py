@@ -20,6 +20,7 @@ from pipeline_steps.training.data import EpochSampler
 from pipeline_steps.training.multi_task import Labelled, MultiTask
 from pipeline_steps.training.probe import probe_error_deg
 from pipeline_steps.training.schedule import weight_factor
+from tests.optimise import losses_while_optimised
 
 SIZE = 32
 
@@ -160,12 +161,8 @@ def test_the_total_is_the_weighted_sum(weighting):
 def test_uncertainty_weights_settle_where_every_loss_counts_alike():
     """At the minimum of exp(-s) L + s, s = log L, every loss contributes 1."""
     trained = module({"recorder": Recorder()}, weighting="uncertainty")
-    optimiser = torch.optim.Adam(trained.log_variances.parameters(), lr=0.05)
-    for _ in range(400):
-        total = trained._weighted("pose", torch.tensor(0.1))
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
+    parameters = trained.log_variances.parameters()
+    losses_while_optimised(lambda: trained._weighted("pose", torch.tensor(0.1)), parameters, 0.05, 400)
     assert trained.log_variances["pose"].item() == pytest.approx(math.log(0.1), abs=0.01)
 
 

@@ -15,6 +15,7 @@ from pipeline_steps.pretext.byol import Byol
 from pipeline_steps.pretext.dino import Dino
 from pipeline_steps.pretext.simclr import SimClr
 from pipeline_steps.pretext.vicreg import VicReg
+from tests.optimise import losses_while_optimised
 
 UNTAUGHT = [SimClr(hidden=32, output=8), BarlowTwins(hidden=32, output=8), VicReg(hidden=32, output=8)]
 TAUGHT = [Byol(hidden=32, output=8), Dino(hidden=32, bottleneck=8, output=8)]
@@ -181,14 +182,8 @@ def test_the_loss_falls_when_the_outputs_are_optimised(task):
     torch.manual_seed(0)
     head, targets = task.head(16), random(16, 8, 1)
     features = random(16, 16).requires_grad_()
-    optimiser = torch.optim.Adam([features, *head.parameters()], lr=0.02)
-    losses = []
-    for _ in range(100):
-        loss, _ = task.loss(head(features), targets)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    parameters = [features, *head.parameters()]
+    losses = losses_while_optimised(lambda: task.loss(head(features), targets)[0], parameters, 0.02, 100)
     assert losses[-1] < 0.1 * losses[0]
 
 

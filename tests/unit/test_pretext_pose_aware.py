@@ -13,6 +13,7 @@ from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.pose.losses import geodesic_loss
 from pipeline_steps.pretext.flip_consistency import FlipConsistency
 from pipeline_steps.pretext.roll_equivariance import RollEquivariance
+from tests.optimise import losses_while_optimised
 
 TASKS = [FlipConsistency(), RollEquivariance()]
 
@@ -65,14 +66,7 @@ def test_the_loss_falls_when_the_predictions_are_optimised(task):
     motion = task.views(images(), generator()).targets
     raw = torch.randn(16, 6, generator=generator(2), requires_grad=True)
     head = Rotation6dHead(4)
-    optimiser = torch.optim.Adam([raw], lr=0.05)
-    losses = []
-    for _ in range(150):
-        loss, _ = task.loss(head.rotation(raw), motion)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = losses_while_optimised(lambda: task.loss(head.rotation(raw), motion)[0], [raw], 0.05, 150)
     assert losses[-1] < 0.2 * losses[0]
 
 
