@@ -27,7 +27,7 @@ ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 report: .venv/installed  ## Write the report of the default study
 	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
 
-results: .venv/installed  ## Write docs/results.md from its template and the studies run here
+results: .venv/installed  ## Write docs/results.md and docs/findings.md from the studies run here
 	$(RUN) python -m workflow.results_page
 
 record: .venv/installed  ## Version data and results with DVC, once nothing is left to run

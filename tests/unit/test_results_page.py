@@ -1,4 +1,4 @@
-"""docs/results.md: what its template can call, where its numbers come from, and that the committed page is current."""
+"""Pages made of results: what templates can call, where numbers come from, and that the committed pages are current."""
 
 from pathlib import Path
 
@@ -36,13 +36,22 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_the_committed_page_is_what_its_template_makes_of_the_committed_numbers():
+def test_the_committed_pages_are_what_their_templates_make_of_the_committed_numbers():
     facts = Facts(ROOT / "docs")
-    assert render((ROOT / "docs/results.md.j2").read_text(), facts) == (ROOT / "docs/results.md").read_text(), (
-        "make results"
-    )
+    for template in (ROOT / "docs").glob("*.md.j2"):
+        page = template.with_suffix("").read_text()
+        assert render(template.read_text(), facts) == page, f"{template.name}: make results"
     committed = {p for folder in ("results", "figures") for p in (ROOT / "docs" / folder).rglob("*.*")}
-    assert committed == facts.used, "the page uses every number and figure that is kept for it"
+    assert committed == facts.used, "the pages use every number and figure that is kept for them"
+
+
+def test_a_number_within_a_sentence_is_that_of_its_arm():
+    row = {"mae": 5.546, "mae_std": 0.12, "reduction": 14.26, "low": 3.7, "high": 24.8, "verdict": "better"}
+    table = pd.DataFrame([{"dataset": "biwi", "arm": "both"} | row, {"dataset": "aflw2000", "arm": "both", "mae": 9.0}])
+    assert blocks.mae(table, "biwi", "both") == "5.55 ± 0.12"
+    assert blocks.reduction(table, "biwi", "both") == "+14.3% (+3.7 to +24.8), better"
+    with pytest.raises(UserError, match="biwi, bath: no such arm; the comparison has both"):
+        blocks.mae(table, "biwi", "bath")
 
 
 def test_a_page_can_be_made_again_without_the_results(results: Path, tmp_path: Path):

@@ -1,10 +1,11 @@
-"""Tables of a comparison as Markdown."""
+"""Tables of a comparison as Markdown, and its numbers within sentences."""
 
 import math
 
 import pandas as pd
 
 from pipeline_steps.comparison.table import mean_and_spread
+from pipeline_steps.errors import UserError
 
 OFF = ("0.0", "false", "null", "{}")
 """Values that mean that something is not done."""
@@ -66,6 +67,26 @@ def _arms(facts: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _row(table: pd.DataFrame, dataset: str, arm: str) -> pd.Series:
+    """One arm's row; UserError where the comparison has none."""
+    rows = table[(table["dataset"] == dataset) & (table["arm"] == arm)]
+    if len(rows) != 1:
+        raise UserError(f"{dataset}, {arm}: no such arm; the comparison has {', '.join(sorted(set(table['arm'])))}")
+    return rows.iloc[0]
+
+
+def mae(table: pd.DataFrame, dataset: str, arm: str) -> str:
+    """Mean absolute error of yaw, pitch and roll in degrees, such as 5.55 ± 0.12; table: of `comparison.table`."""
+    row = _row(table, dataset, arm)
+    return mean_and_spread(row["mae"], row["mae_std"])
+
+
+def reduction(table: pd.DataFrame, dataset: str, arm: str) -> str:
+    """Error reduction against the baseline, such as +14.3% (+3.7 to +24.8), better; table: of `comparison.table`."""
+    row = _row(table, dataset, arm)
+    return f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f}), {row['verdict']}"
 
 
 def design(facts: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Renders docs/results.md from its template, whose prose calls for tables and figures by study and question."""
+"""Renders pages of docs/ from templates, whose prose calls for tables, figures and numbers by study and question."""
 
 from pathlib import Path
 
@@ -21,6 +21,14 @@ class Blocks:
         """Errors of all arms, on one test set or all."""
         table = self.facts.table(study, question, "table")
         return as_markdown(table if dataset is None else table[table["dataset"] == dataset]).rstrip()
+
+    def mae(self, study: str, question: str, arm: str, dataset: str = "biwi") -> str:
+        """An arm's error within a sentence, in degrees."""
+        return blocks.mae(self.facts.table(study, question, "table"), dataset, arm)
+
+    def reduction(self, study: str, question: str, arm: str, dataset: str = "biwi") -> str:
+        """An arm's error reduction within a sentence, its interval and its verdict."""
+        return blocks.reduction(self.facts.table(study, question, "table"), dataset, arm)
 
     def design(self, study: str, question: str = "") -> str:
         """Data, seeds, schedules, arms."""
@@ -61,7 +69,9 @@ def render(template: str, facts: Facts) -> str:
     return environment.from_string(template).render(functions)
 
 
-def write_page(docs: Path, results: Path | None) -> None:
-    """Write docs/results.md from docs/results.md.j2, its tables and figures renewed from `results` first."""
-    page = render((docs / "results.md.j2").read_text(), Facts(docs, results))
-    (docs / "results.md").write_text(page)
+def write_pages(docs: Path, results: Path | None) -> None:
+    """Write every page of `docs` that has a template (x.md from x.md.j2), its numbers renewed from `results` first."""
+    facts = Facts(docs, results)
+    pages = {template.with_suffix(""): render(template.read_text(), facts) for template in docs.glob("*.md.j2")}
+    for path, page in pages.items():
+        path.write_text(page)
