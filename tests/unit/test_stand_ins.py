@@ -107,7 +107,7 @@ def reprojection_error(row: dict, rotation: np.ndarray, points: np.ndarray) -> f
 
 
 def pose_para_rotation(fields: dict[str, np.ndarray]) -> np.ndarray:
-    """Rx Ry Rz of the label, with the elementary matrices as ../shared/data/README.md writes them."""
+    """Rx Ry Rz of the label of elementary matrices."""
     pitch, yaw, roll = fields["Pose_Para"][0, :3].astype(float)
     (cx, cy, cz), (sx, sy, sz) = np.cos([pitch, yaw, roll]), np.sin([pitch, yaw, roll])
     rx = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])

@@ -89,6 +89,22 @@ def reduction(table: pd.DataFrame, dataset: str, arm: str) -> str:
     return f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f}), {row['verdict']}"
 
 
+def labels_needed(table: pd.DataFrame, dataset: str, curve: str, arm: str) -> str:
+    """An arm's labels for the baseline's error with all of its, such as 65% (1,598 of 2,445 images).
+
+    table: of `comparison.labels.labels_saved`; curve: the beginning of its name.
+    """
+    ours = table[(table["dataset"] == dataset) & (table["arm"] == arm) & table["curve"].str.startswith(curve)]
+    ours = ours[ours["question"] == "baseline at its largest budget"]
+    if len(ours) != 1:
+        raise UserError(f"{dataset}, {curve}, {arm}: no such curve; there are {', '.join(sorted(set(table['curve'])))}")
+    row = ours.iloc[0]
+    if math.isnan(row["share"]):
+        return "none of its budgets reaches it"
+    sign = {"at most": "at most ", "at least": "at least "}.get(row["bound"], "")
+    return f"{sign}{row['share']:.0%} ({row['labels']:,.0f} of {row['baseline_labels']:,.0f} images)"
+
+
 def design(facts: pd.DataFrame) -> str:
     """What was compared; facts: of `comparison.design`."""
     study = dict(zip(*(facts.loc[facts["of"] == "study", c] for c in ("key", "value")), strict=True))

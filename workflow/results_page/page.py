@@ -30,6 +30,10 @@ class Blocks:
         """An arm's error reduction within a sentence, its interval and its verdict."""
         return blocks.reduction(self.facts.table(study, question, "table"), dataset, arm)
 
+    def labels_needed(self, study: str, question: str, arm: str, curve: str, dataset: str = "biwi") -> str:
+        """An arm's labels, within a sentence, for the baseline's error with all of its."""
+        return blocks.labels_needed(self.facts.table(study, question, "labels_saved"), dataset, curve, arm)
+
     def design(self, study: str, question: str = "") -> str:
         """Data, seeds, schedules, arms."""
         return blocks.design(self.facts.table(study, question, "design"))
