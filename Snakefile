@@ -10,6 +10,9 @@ min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = workflow.basedir
 
+# Clusters signal all of a job's processes: shell and tee ignore it, so that they still take the step's last words.
+shell.prefix("set -euo pipefail; trap '' TERM; ")
+
 from pipeline_steps.errors import UserError
 from pipeline_steps.params import parse_params
 from workflow.plan import Plan

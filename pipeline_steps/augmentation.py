@@ -28,7 +28,7 @@ Limits = Annotated[
 class Augmentation(BaseModel):
     """What is drawn anew for every image of a batch."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     flip: Fraction = Field(default=0.5, description="probability of a mirrored image; the pose label is mirrored too")
     roll: float = Field(

@@ -44,11 +44,11 @@ def _needed(value: np.ndarray | None, name: str) -> np.ndarray:
 def square_around(box: np.ndarray, margin: float, width: int, height: int) -> np.ndarray:
     """The square (4,) around a box's centre; `margin` is added on each side, as a share of the box's longer side.
 
-    Raises ValueError where the box is not finite, smaller than 4 pixels, ten times as large as the picture, or centred
-    outside it.
+    Raises ValueError where the box is not finite, empty, smaller than 4 pixels, ten times as large as the picture, or
+    centred outside it.
     """
     centre, side = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * (1 + 2 * margin)
-    if not np.isfinite(box).all() or not 4 <= side <= 10 * max(width, height):
+    if not np.isfinite(box).all() or (box[2:] <= box[:2]).any() or not 4 <= side <= 10 * max(width, height):
         raise ValueError(f"unusable box {box.round(1).tolist()}")
     if (centre < 0).any() or centre[0] > width or centre[1] > height:
         raise ValueError(f"box {box.round(1).tolist()} lies outside the {width}x{height} picture")

@@ -5,6 +5,7 @@ python -m pipeline_steps.crop_faces --recipe RECIPE --raw data/raw/NAME --output
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from typer import Option
 from pipeline_steps.boxes import head_box, square_around
 from pipeline_steps.crops import SCHEMA_VERSION, stored_size
 from pipeline_steps.datasets.base import SOURCE, Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, brief
 from pipeline_steps.files import whole_file
 from pipeline_steps.params import CropParams
 from pipeline_steps.pictures import UNREADABLE, cut_from_file
@@ -32,6 +33,8 @@ from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
 
 UNKNOWN = np.full((3, 3), np.nan)
+_NAME = re.compile(r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
+"""What can be stored, printed and looked up: no control characters or line breaks, no bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def checked_label(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (3, 3) and yaw, pitch, roll (3,) in degrees, NaN where unknown; ValueError where they are no label."""
     if sample.rotation is not None and not is_rotation(sample.rotation):
         raise ValueError("the label is not a rotation")
+    if not _NAME.fullmatch(sample.subject):
+        raise ValueError(f"{sample.subject!r} cannot be a subject's name")
     rotation = UNKNOWN if sample.rotation is None else sample.rotation
     euler_deg = matrix_to_euler(rotation) if sample.euler_deg is None else sample.euler_deg
     if (np.abs(euler_deg) > 180).any():
@@ -80,7 +85,7 @@ def crop(entry: Entry, params: CropParams) -> Crop | Rejected:
 
         image = cut_from_file(entry.image, square_with_context, stored, crops.border)
     except UNREADABLE as error:
-        return Rejected(entry.source_id, str(error).replace(str(entry.image), entry.image.name))
+        return Rejected(entry.source_id, brief(str(error).replace(str(entry.image), entry.image.name)))
     return Crop(entry.source_id, image, sample.subject, rotation, euler_deg)
 
 
@@ -135,10 +140,12 @@ def store(file: h5py.File, crops: Iterator[Crop | Rejected], count: int, size: i
 
 
 def list_entries(params: CropParams, raw: Path, dataset: str) -> list[Entry]:
-    """Every picture of the data set; UserError where there is none, or two have one name."""
+    """Every picture of the data set; UserError where there is none, or a name cannot be stored or is taken twice."""
     entries = list(params.source.entries(raw))
     if not entries:
         raise UserError(f"{raw}: holds no pictures of the data set {dataset}; check its layout")
+    if bad := [entry.source_id for entry in entries if not _NAME.fullmatch(entry.source_id)]:
+        raise UserError(f"{raw}: a picture is called {brief(repr(bad[0]))}; rename it, in UTF-8 without line breaks")
     name, times = Counter(entry.source_id for entry in entries).most_common(1)[0]
     if times > 1:
         raise UserError(f"{raw}: {times} pictures are called {name}; rename them")

@@ -11,11 +11,16 @@ from typing import Any
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which takes the name `path` once the block ends without an error."""
+    """A temporary path to write to, which takes the name `path` once the block ends without an error.
+
+    The content reaches the disk before the name does, so that a power failure cannot leave a file without its content.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

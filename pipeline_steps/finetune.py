@@ -50,9 +50,10 @@ def finetune(
     checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
     encoder: Annotated[Path | None, Option(help="initial weights of the backbone")] = None,
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+    devices: Annotated[int, Option(min=1, help="GPUs, or processes on a machine without, that share the training")] = 1,
 ) -> None:
     """Train pose, with auxiliary losses beside it; the chosen epoch's weights become model.safetensors."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, threads // devices))
     made = read_recipe(recipe)
     params = made.params_as(FinetuneParams)
     parts = read_split(split)
@@ -90,6 +91,7 @@ def finetune(
             f"finetune {made.job['arm']}/seed{params.seed}",
             run,
             best_by="val_geodesic_deg" if params.training.choose == "best" else None,
+            devices=devices,
         )
         about = {
             "backbone": params.network.backbone,

@@ -14,7 +14,7 @@ from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.augmentation import Augmentation, Fraction
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.datasets.base import HeadPoseDataset
-from pipeline_steps.errors import UserError, first_problem
+from pipeline_steps.errors import UserError, brief, first_problem
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.registry import tagged_union
 
@@ -29,7 +29,7 @@ else:
 class Strict(BaseModel):
     """Unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -441,11 +441,12 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _sized(values: dict[str, Any], file: str) -> dict[str, Any]:
     size, sizes = values.get("size"), values.get("sizes")
-    if size is None or not isinstance(sizes, dict):
+    if not isinstance(size, str) or not isinstance(sizes, dict):
         return values
-    if size not in sizes:
-        raise UserError(f"{file}: size: {size!r} is not defined; known: {', '.join(sizes) or 'none'}")
-    return merged(values, sizes[size])
+    if (changes := sizes.get(size)) is None:
+        known = ", ".join(str(name) for name in sizes if sizes[name] is not None)
+        raise UserError(f"{file}: size: {brief(repr(size))} is not defined; known: {known or 'none'}")
+    return merged(values, changes) if isinstance(changes, dict) else values  # what is no map, the model refuses by key
 
 
 def _varied(values: dict[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,10 @@ def pretrain(
     output: Annotated[Path, Option(help="folder for encoder, history and record")],
     checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+    devices: Annotated[int, Option(min=1, help="GPUs, or processes on a machine without, that share the training")] = 1,
 ) -> None:
     """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, threads // devices))
     made = read_recipe(recipe)
     params = made.params_as(PretrainParams)
     parts = read_split(split)
@@ -62,6 +63,7 @@ def pretrain(
             run,
             best_by="val_probe_mae_deg" if params.training.choose == "probe" else None,
             callbacks=[probe],
+            devices=devices,
         )
         about = {"backbone": params.backbone, "image_size": str(train.size)}
         write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run, untrained)

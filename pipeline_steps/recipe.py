@@ -21,7 +21,7 @@ class Recipe(BaseModel):
     """step: the module's name. job: what tells this job from the step's others, such as study, arm and seed.
 
     code: SHA-256 of every module that the step imports, by path. inputs: key of the recipe behind every input, by role;
-    for a file from outside, its SHA-256.
+    for a file from outside, its SHA-256. results: size in bytes of every file that the job made, by name; none before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +31,7 @@ class Recipe(BaseModel):
     params: dict[str, Any]
     code: dict[str, str] = {}
     inputs: dict[str, str] = {}
+    results: dict[str, int] = {}
 
     def text(self) -> str:
         """Canonical JSON."""
@@ -38,8 +39,8 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that stand for the whole recipe but its `job` names."""
-        content = self.model_dump(mode="json", exclude={"job"})
+        """16 hexadecimal digits that stand for the whole recipe but its `job` names and the results' sizes."""
+        content = self.model_dump(mode="json", exclude={"job", "results"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def params_as(self, model: type[P]) -> P:
@@ -65,6 +66,18 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def seal(recipe: Recipe, path: Path) -> None:
-    """Put the recipe beside finished results: the very last thing a step does."""
+    """Put the recipe, with the results' sizes, beside finished results: the very last thing a step does."""
+    made = [file for file in path.parent.iterdir() if file.is_file() and file != path and file.name[0] != "."]
+    sealed = recipe.model_copy(update={"results": {file.name: file.stat().st_size for file in made}})
     with whole_file(path) as temporary:
-        temporary.write_text(recipe.text())
+        temporary.write_text(sealed.text())
+
+
+def is_made_by(recipe: Recipe, folder: Path) -> bool:
+    """Whether the results in a folder were made by this very recipe, and none of them has been cut off since."""
+    try:
+        made = read_recipe(folder / "recipe.json")
+    except UserError:
+        return False
+    sizes = {name: (folder / name).stat().st_size for name in made.results if (folder / name).exists()}
+    return made.model_copy(update={"results": {}}).text() == recipe.text() and sizes.items() <= made.results.items()

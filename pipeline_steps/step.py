@@ -1,7 +1,8 @@
 """What all command lines of the steps have in common."""
 
 import errno
-import signal
+import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +10,27 @@ from typing import Any
 import typer
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.progress import configure_logging
+from pipeline_steps.progress import configure_logging, logger
+from pipeline_steps.stopping import end_on_sigterm
+
+
+def is_main_process() -> bool:
+    """Whether this process, of several that share a training, is the one that speaks and writes."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def main(command: Callable[..., Any]) -> None:
     """Run a step's command; what the user can mend ends in one line on standard error and exit status 1."""
     configure_logging()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a stopped job still closes its tracked run
+    if not is_main_process():
+        logger.setLevel(logging.WARNING)
+    end_on_sigterm()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     try:
         app()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {error}" if is_main_process() else 1)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -22,6 +22,7 @@ import typer
 
 from pipeline_steps.progress import configure_logging, logger
 from pipeline_steps.recipe import Recipe, read_recipe
+from pipeline_steps.step import is_main_process
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 STEPS = ("describe_dataset", "pretrain", "finetune", "evaluate", "compare")
@@ -249,7 +250,7 @@ def track_run(recipe: Recipe, output: Path) -> Iterator[TrackedRun]:
 
     output: folder of the job's results, mirrored once the block has ended well. Whatever MLflow does, the block runs.
     """
-    if os.environ.get("HEADPOSE_TRACKING") == "off":
+    if os.environ.get("HEADPOSE_TRACKING") == "off" or not is_main_process():
         yield TrackedRun()
         return
     try:

@@ -20,7 +20,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
 from pipeline_steps.protocols import protocol_digest, read_protocol
-from pipeline_steps.recipe import Recipe, read_recipe
+from pipeline_steps.recipe import Recipe, is_made_by, read_recipe
 from workflow.archives import identity, locate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -263,9 +263,8 @@ class Plan:
         return f".recipes/{folder}/{self.recipes[folder].key}.json"
 
     def is_current(self, folder: str) -> bool:
-        """Whether the results in `folder` were made by the very recipe that is planned for them."""
-        made = Path(folder, "recipe.json")
-        return folder not in self.recipes or (made.exists() and made.read_text() == self.recipes[folder].text())
+        """Whether the results in `folder` were made by the very recipe that is planned for them, and are whole."""
+        return folder not in self.recipes or is_made_by(self.recipes[folder], Path(folder))
 
     def write(self) -> None:
         """Write the recipes that are not there yet and date them all."""

@@ -1,8 +1,21 @@
 """The `.mat` annotations that 300W-LP and AFLW2000-3D have in common."""
 
+import struct
+import zlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+
+_MATRIX, _COMPRESSED = 14, 15
+_STORED_AS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
+_NUMERIC = range(6, 16)
+"""Classes of dense matrices of numbers; below are cells, structures, objects, text and sparse matrices."""
+
+_COMPLEX = 8
+_LARGEST = 1 << 24
+"""Bytes that a compressed variable may unpack to, against hostile files; real ones stay below 10,000."""
 
 
 def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]:
@@ -11,24 +24,57 @@ def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]
     landmarks: the field that holds them as (2 or 3, 68). Pose_Para starts with pitch, yaw, roll in radians.
     Raises ValueError that says what is missing or wrong.
     """
-    from scipy.io import loadmat
-
+    shapes = {"Pose_Para": (1, 3), landmarks: (2, 68)}
     try:
-        fields = loadmat(str(path), appendmat=False, variable_names=["Pose_Para", landmarks])
+        fields = dict(islice(_matrices(path.read_bytes(), set(shapes)), len(shapes)))
     except FileNotFoundError as error:
         raise ValueError(f"{path.name} is missing") from error
-    except Exception as error:  # whatever SciPy makes of a damaged file
+    except (ValueError, struct.error, zlib.error) as error:
         raise ValueError(f"{path.name} is not a readable .mat file ({error})") from error
-    numbers = {}
-    for name, wanted in (("Pose_Para", (1, 3)), (landmarks, (2, 68))):
+    for name, (rows, columns) in shapes.items():
         value = fields.get(name)
         if value is None:
             raise ValueError(f"{path.name} has no {name}")
-        rows, columns = wanted
-        if value.ndim != 2 or value.shape[0] < rows or value.shape[1] < columns or value.dtype.kind not in "fiu":
-            raise ValueError(f"{path.name}: {name} has shape {value.shape}, expected {wanted} numbers")
-        numbers[name] = value[:rows, :columns].astype(float)
-        if not np.isfinite(numbers[name]).all():
+        if value.ndim != 2 or value.shape[0] < rows or value.shape[1] < columns:
+            raise ValueError(f"{path.name}: {name} has shape {value.shape}, expected {(rows, columns)} numbers")
+        fields[name] = value[:rows, :columns].astype(float)
+        if not np.isfinite(fields[name]).all():
             raise ValueError(f"{path.name}: {name} holds NaN or infinity")
-    pitch, yaw, roll = np.degrees(numbers["Pose_Para"][0])
-    return np.array([yaw, pitch, roll]), numbers[landmarks].T
+    pitch, yaw, roll = np.degrees(fields["Pose_Para"][0])
+    return np.array([yaw, pitch, roll]), fields[landmarks].T
+
+
+def _matrices(content: bytes, names: set[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The named variables of a MATLAB 5 file; one that is no dense matrix of real numbers comes as an empty array.
+
+    Instead of SciPy's reader, where an unknown storage type ends the whole process by a segmentation fault.
+    """
+    if content[124:128] != b"\0\1IM":
+        raise ValueError("its head is not that of MATLAB 5")
+    for kind, data in _elements(content[128:]):
+        if kind == _COMPRESSED:
+            kind, data = next(_elements(zlib.decompressobj().decompress(data, _LARGEST)), (0, b""))
+        parts = list(islice(_elements(data), 4)) if kind == _MATRIX else []
+        if len(parts) < 4 or (name := parts[2][1].decode("latin-1")) not in names:
+            continue
+        (_, flags), (_, shape), _, (stored, numbers) = parts
+        matrix_class, bits = struct.unpack_from("2B", flags)
+        if matrix_class not in _NUMERIC or bits & _COMPLEX or stored not in _STORED_AS:
+            yield name, np.empty(0)
+        else:
+            yield name, np.frombuffer(numbers, _STORED_AS[stored]).reshape(np.frombuffer(shape, "<i4"), order="F")
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and content of every element of a MATLAB 5 file, or of a matrix in it."""
+    place = 0
+    while place < len(content):
+        kind, size = struct.unpack_from("<2I", content, place)
+        start = place + 8
+        if kind >> 16:  # four bytes or fewer lie within the element's head
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+        end = start + size
+        if end > len(content):
+            raise ValueError("it is cut off")
+        yield kind, content[start:end]
+        place = end if kind == _COMPRESSED else end + -(end - place) % 8

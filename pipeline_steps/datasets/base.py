@@ -51,7 +51,7 @@ class HeadPoseDataset(BaseModel, ABC):
     One module per data set, named after its `kind`, with one subclass; params.yaml names the kind and gives the fields.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     needs_archive: ClassVar[bool] = False
     """Whether the files come from an archive or folder: downloaded, or named by `archive` in params.yaml."""

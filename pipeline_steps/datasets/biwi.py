@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, brief
 
 _HEAD_RADIUS_MM = 120.0
 """Half the side of the box around the recorded head centre: about half the height of an adult's head."""
@@ -94,7 +94,7 @@ def _read_calibration(path: Path) -> Calibration | None:
         numbers = np.array(path.read_text().split(), float)
         return Calibration(numbers[:9].reshape(3, 3), numbers[13:22].reshape(3, 3), numbers[22:25].reshape(3))
     except ValueError as error:
-        raise UserError(f"{path}: not a calibration of BIWI ({error}); unpack the archive again") from error
+        raise UserError(f"{path}: not a calibration of BIWI ({brief(error)}); unpack the archive again") from error
 
 
 def _head_box(centre: np.ndarray, camera: Calibration) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, brief
 
 
 class Dad3dHeads(ArchivedDataset):
@@ -39,11 +39,12 @@ class Dad3dHeads(ArchivedDataset):
             raise UserError(f"{root}: no {self.part}/{self.part}.json in it; this is not the layout of DAD-3DHeads")
         try:
             items = [(str(item["item_id"]), list(item["bbox"])) for item in json.loads(found[0].read_text())]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{found[0]}: not an index of DAD-3DHeads ({error!r}); unpack the archive again") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = brief(repr(error))
+            raise UserError(f"{found[0]}: not an index of DAD-3DHeads ({reason}); unpack the archive again") from error
         for name, box in items:
             if "/" in name or name.startswith("."):
-                raise UserError(f"{found[0]}: {name} is no item_id; unpack the archive again")
+                raise UserError(f"{found[0]}: {brief(repr(name))} is no item_id; unpack the archive again")
             yield Entry(name, found[0].parent / "images" / f"{name}.png", box)
 
     def read(self, entry: Entry) -> Sample:
@@ -59,7 +60,7 @@ def _load(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise ValueError(f"annotations/{path.name} is missing") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"annotations/{path.name} is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"annotations/{path.name} is no annotation")
@@ -69,7 +70,7 @@ def _load(path: Path) -> dict[str, Any]:
 def _numbers(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     try:
         numbers = np.array(value, float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} is not made of numbers") from error
     if numbers.shape != shape or not np.isfinite(numbers).all():
         raise ValueError(f"{name} is not {' x '.join(map(str, shape))} numbers")

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, brief
 from pipeline_steps.pose.geometry import ANGLES, euler_to_matrix
 from pipeline_steps.progress import logger
 
@@ -80,11 +80,13 @@ def _read_table(path: Path) -> "pd.DataFrame":
 
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable CSV ({error}); save it as comma-separated UTF-8") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable CSV ({brief(error)}); save it as comma-separated UTF-8") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas moves the names along by a column
+        raise UserError(f"{path}: rows have more cells than the header; remove commas within numbers and at their ends")
     columns = set(table.columns)
     if unknown := sorted(columns - _KNOWN):
-        raise UserError(f"{path}: unknown column {unknown[0]!r}; known: {', '.join(sorted(_KNOWN))}")
+        raise UserError(f"{path}: unknown column {brief(repr(unknown[0]))}; known: {', '.join(sorted(_KNOWN))}")
     pose = [names for names in (ANGLES, _MATRIX) if columns & set(names)]
     if "path" not in columns or len(pose) != 1:
         raise UserError(f"{path}: needs a column `path`, and either {', '.join(ANGLES)} or {', '.join(_MATRIX)}")
@@ -101,7 +103,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{folder}: {name} lies outside the folder; give paths relative to the CSV")
+        raise UserError(f"{folder}: {brief(repr(name))} lies outside the folder; give paths relative to the CSV")
     return path
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline_steps.datasets.base import Entry, HeadPoseDataset, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.errors import UserError, brief
 
 _LABELS = "labels.parquet"
 
@@ -20,7 +20,7 @@ _LABELS = "labels.parquet"
 class AnglePrior(BaseModel):
     """A truncated normal distribution, in degrees."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     mean: float
     std: float = Field(gt=0)
@@ -42,7 +42,7 @@ class PosePrior(BaseModel):
     The defaults follow AFLW2000-3D's frontal half: people look down rather than up.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     yaw: AnglePrior = AnglePrior(mean=0.0, std=38.0, min=-90.0, max=90.0)
     pitch: AnglePrior = AnglePrior(mean=-7.0, std=17.0, min=-60.0, max=60.0)
@@ -128,9 +128,12 @@ class Rendered(HeadPoseDataset):
         """Every rendered picture, subject by subject; raise UserError where `raw` holds no labels."""
         import pandas as pd
 
-        if not (raw / _LABELS).is_file():
-            raise UserError(f"{raw / _LABELS}: no such file; render the data set anew by deleting {raw}")
-        for row in pd.read_parquet(raw / _LABELS).to_dict("records"):
+        try:
+            rows = pd.read_parquet(raw / _LABELS, columns=["source_id", "subject", "rotation", "box", "landmarks"])
+        except (OSError, ValueError, KeyError) as error:
+            reason = brief(repr(error))
+            raise UserError(f"{raw / _LABELS}: {reason}; render the data set anew by deleting {raw}") from error
+        for row in rows.to_dict("records"):
             yield Entry(row["source_id"], raw / "images" / f"{row['source_id']}.jpg", row)
 
     def read(self, entry: Entry) -> Sample:

@@ -46,13 +46,16 @@ def euler_to_matrix(euler_deg: Array) -> Array:
 def matrix_to_euler(rotation: Array) -> Array:
     """Angles (..., 3) = (yaw, pitch, roll) in degrees from rotation matrices (..., 3, 3).
 
-    Yaw comes out within +-90 degrees, pitch and roll within +-180; at a yaw of exactly +-90 (gimbal lock) only a
-    combination of pitch and roll is determined.
+    Yaw comes out within +-90 degrees, pitch and roll within +-180; at a yaw of +-90 (gimbal lock) only a combination of
+    pitch and roll is determined, and roll is 0.
     """
     xp = _namespace(rotation)
-    yaw = xp.arctan2(-rotation[..., 0, 2], xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1]))
-    pitch = xp.arctan2(rotation[..., 1, 2], rotation[..., 2, 2])
-    roll = xp.arctan2(rotation[..., 0, 1], rotation[..., 0, 0])
+    across = xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1])
+    locked = across < 1e-4  # below, the usual formulas would read pitch and roll off rounding errors
+    yaw = xp.arctan2(-rotation[..., 0, 2], across)
+    combined = xp.arctan2(-rotation[..., 0, 2] * rotation[..., 1, 0], rotation[..., 1, 1])
+    pitch = xp.where(locked, combined, xp.arctan2(rotation[..., 1, 2], rotation[..., 2, 2]))
+    roll = xp.where(locked, xp.zeros_like(yaw), xp.arctan2(rotation[..., 0, 1], rotation[..., 0, 0]))
     return xp.stack([yaw, pitch, roll], -1) * (180.0 / math.pi)
 
 

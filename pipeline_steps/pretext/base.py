@@ -26,7 +26,7 @@ class PretextTask(BaseModel, ABC):
     (V*B, C, h, w); `rotation`: the network's predicted rotations (V*B, 3, 3), for tasks that know how poses behave.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     reads: ClassVar[Literal["features", "map", "rotation"]] = "features"
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import CombinedLoader
@@ -21,11 +23,16 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file
 from pipeline_steps.params import Training
 from pipeline_steps.progress import logger, time_left
+from pipeline_steps.step import is_main_process
 from pipeline_steps.tracking import TrackedRun
 from pipeline_steps.training.data import Batch, TrainLoaders
 from pipeline_steps.training.multi_task import MultiTask
+from pipeline_steps.training.processes import claim_devices
 
 Row = dict[str, float | int]
+
+LOOK_EVERY = 50
+"""Batches between two looks at whether the loss is finite: each waits for the GPU."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Fitted:
     epoch: int
     precision: str
     device: str
+    devices: int
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -45,6 +53,10 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """See TorchCheckpointIO."""
         with whole_file(Path(path)) as temporary:
             torch.save(checkpoint, temporary)
+
+
+def _learning_rate(trainer: pl.Trainer) -> float:
+    return max(float(group["lr"]) for group in trainer.optimizers[0].param_groups)
 
 
 class EpochRecord(pl.Callback):
@@ -66,13 +78,24 @@ class EpochRecord(pl.Callback):
         self.history, self.best = state_dict["history"], state_dict["best"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, and its watch over the loss."""
         self.started = self.spoken = time.monotonic()
+        self.rates: list[float] = []
+        self.broken = torch.full((), math.inf, device=pl_module.device)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the batch's learning rate."""
+        self.rates.append(_learning_rate(trainer))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """In long epochs, a sign of life."""
+        """Watch the loss; in long epochs, a sign of life."""
+        self.broken = torch.where(outputs["loss"].isfinite(), self.broken, self.broken.clamp(max=batch_idx + 1))
+        if (batch_idx + 1) % LOOK_EVERY == 0:
+            self.stop_if_broken(trainer.current_epoch + 1)
         now = time.monotonic()
         if now - self.spoken > 20 and batch_idx + 1 < trainer.num_training_batches:
             done = (batch_idx + 1) / trainer.num_training_batches
@@ -81,19 +104,23 @@ class EpochRecord(pl.Callback):
             logger.info(message, self.label, trainer.current_epoch + 1, trainer.max_epochs, 100 * done, time_left(left))
             self.spoken = now
 
+    def stop_if_broken(self, epoch: int) -> None:
+        """UserError where the loss of a batch so far was not finite; the last epoch's checkpoint stays as it is."""
+        if math.isfinite(batch := self.broken.item()):
+            raise UserError(
+                f"{self.label}: the loss is not finite in epoch {epoch}, batch {batch:.0f} (learning rate "
+                f"{self.rates[int(batch) - 1]:.2g}); lower learning_rate or gradient_clip"
+            )
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the epoch: its row, the best weights so far, a line, the tracked run."""
         seconds = time.monotonic() - self.started
         epoch, epochs = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        if not math.isfinite(metrics["train_loss"]):
-            raise UserError(
-                f"{self.label}: the loss is no longer finite in epoch {epoch} (learning rate "
-                f"{trainer.optimizers[0].param_groups[-1]['lr']:.2g}); lower learning_rate or gradient_clip"
-            )
+        self.stop_if_broken(epoch)
         row: Row = {"epoch": epoch, **metrics}
-        row["learning_rate"] = max(float(group["lr"]) for group in trainer.optimizers[0].param_groups)
-        row["backbone_passes"] = int(pl_module.backbone_passes)  # type: ignore[arg-type]
+        row["learning_rate"] = _learning_rate(trainer)
+        row["backbone_passes"] = int(pl_module.backbone_passes) * trainer.world_size  # type: ignore[arg-type]
         row["images_per_second"] = round(row["backbone_passes"] / seconds, 1)
         row["seconds"] = round(seconds, 2)
         self.history.append(row)
@@ -138,11 +165,14 @@ def fit(
     run: TrackedRun,
     best_by: str | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    devices: int = 1,
 ) -> Fitted:
     """Train the module in place; its network ends with the weights of the epoch with the lowest `best_by`, or the last.
 
     checkpoints: this job's own folder; where it holds the state of an interrupted training, that one goes on.
-    Raises UserError where the loss stops being finite.
+    devices: GPUs or, on a machine without, processes that share every batch. The command that was called is called
+    again for every further one; those processes end here.
+    Raises UserError where the loss stops being finite, or where the devices do not fit machine or batches.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -153,12 +183,15 @@ def fit(
     saver = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = pl.Trainer(
         accelerator="auto",
-        devices=1,
+        devices=claim_devices(devices),
+        strategy="ddp" if devices > 1 else "auto",
+        sync_batchnorm=devices > 1 and torch.cuda.is_available(),
+        use_distributed_sampler=False,
         precision=precision,
         max_epochs=params.epochs,
         gradient_clip_val=params.gradient_clip,
         callbacks=[*callbacks, record, saver],
-        plugins=[WholeCheckpointIO()],
+        plugins=[WholeCheckpointIO(), LightningEnvironment()],
         logger=False,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
@@ -173,7 +206,9 @@ def fit(
     trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if not is_main_process():
+        sys.exit()
     weights: dict[str, Tensor] = record.best["weights"]
     module.load_state_dict(weights)
     device = torch.cuda.get_device_name() if module.device.type == "cuda" else "cpu"
-    return Fitted(record.history, int(record.best["epoch"]), precision, device)
+    return Fitted(record.history, int(record.best["epoch"]), precision, device, devices)

@@ -17,6 +17,7 @@ from pipeline_steps.params import Training, Weighting
 from pipeline_steps.pose.geometry import geodesic_distance_deg, matrix_to_euler, wrap_deg
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.training.data import Batch, TrainBatch
+from pipeline_steps.training.processes import Shares
 from pipeline_steps.training.schedule import learning_rate_factor, weight_factor
 
 
@@ -130,14 +131,17 @@ class MultiTask(pl.LightningModule):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Unweighted losses by name (`pose` and the tasks' names), and the tasks' metrics as `<task>_<metric>`.
 
-        labelled: for the pose loss; images: for the tasks. All views pass through the backbone as one batch.
+        labelled: for the pose loss; images: for the tasks. All views pass through the backbone as one batch, or as one
+        per process where several share a training.
         """
-        network = self.network
+        network, count = self.network, len(images) if labelled is None else len(labelled.images)
+        shares = Shares.of(count) if self.training else Shares(count)
         views = {name: task.views(images, generator) for name, task in self.tasks.items()}
-        inputs = [view.inputs for view in views.values()]
+        own = {name: shares.own(view.inputs) for name, view in views.items()}
+        inputs = list(own.values())
         siamese = labelled is not None and self.views == "siamese"
         if labelled is not None and siamese:
-            inputs.insert(0, labelled.images)
+            inputs.insert(0, shares.own(labelled.images))
         batch = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
         maps = list(torch.split(network.backbone.maps(batch).float(), [len(i) for i in inputs]))
         self.backbone_passes += len(batch) * self.training
@@ -151,10 +155,12 @@ class MultiTask(pl.LightningModule):
                 (name,) = self.tasks
                 seen = maps[0]
                 rotation, euler_deg = self.tasks[name].view_labels(rotation, euler_deg, views[name].targets)
-            losses["pose"] = network.pose_head.loss(network.pose_head(pooled(seen)).float(), rotation, euler_deg)
-        for (name, task), own in zip(self.tasks.items(), maps, strict=True):
-            outputs = network.auxiliary(name, task, own).float()
-            targets = self._teach(name, views[name].inputs) if name in self.teachers else views[name].targets
+            poses = shares.gathered(network.pose_head(pooled(seen)).float())
+            losses["pose"] = network.pose_head.loss(poses, rotation, euler_deg)
+        for (name, task), of_views in zip(self.tasks.items(), maps, strict=True):
+            outputs = shares.gathered(network.auxiliary(name, task, of_views).float())
+            taught = name in self.teachers
+            targets = shares.gathered(self._teach(name, own[name])) if taught else views[name].targets
             losses[name], of_task = task.loss(outputs, targets)
             metrics |= {f"{name}_{metric}": value.detach() for metric, value in of_task.items()}
         return losses, metrics
@@ -190,7 +196,7 @@ class MultiTask(pl.LightningModule):
             losses, metrics = self.losses(None, images, generator)
             named = {f"val_{name}_loss": loss for name, loss in losses.items()}
             named |= {f"val_{name}": value for name, value in metrics.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
 
     def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         yield from self.network.named_parameters()

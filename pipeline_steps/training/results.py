@@ -44,6 +44,7 @@ def write_results(
         "seconds": round(sum(float(row["seconds"]) for row in fitted.history), 1),
         "precision": fitted.precision,
         "device": fitted.device,
+        "devices": fitted.devices,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "mlflow_run_id": run.run_id,

@@ -28,12 +28,16 @@ rule pretrain:
         f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/recipe.json",
     log:
         f"logs/pretrain/{plan.study}-{{pretext}}-seed{{seed}}.log",
+    resources:
+        gpu=1,
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+        devices=lambda w, resources: max(1, resources.gpu),
     shell:
         "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {input.crops} --split {input.split}"
-        " --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads} 2>&1 | tee {log}"
+        " --output {params.folder} --checkpoints checkpoints/{params.key}"
+        " --threads {threads} --devices {params.devices} 2>&1 | tee {log}"
 
 
 rule finetune:
@@ -51,11 +55,14 @@ rule finetune:
         f"{plan.results}/finetune/{{arm}}/seed{{seed}}/recipe.json",
     log:
         f"logs/finetune/{plan.study}-{{arm}}-seed{{seed}}.log",
+    resources:
+        gpu=1,
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+        devices=lambda w, resources: max(1, resources.gpu),
         encoder=lambda w, input: f"--encoder {input.encoder}" if input.encoder else "",
     shell:
         "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
-        " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key} --threads {threads}"
-        " 2>&1 | tee {log}"
+        " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key}"
+        " --threads {threads} --devices {params.devices} 2>&1 | tee {log}"

@@ -1,0 +1,52 @@
+"""What becomes of a study when something breaks: nothing half-made is used, and one line says what to do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, World
+
+pytestmark = pytest.mark.e2e
+
+AFTER = {"compare": 1, "all": 1}
+CUT_OFF = {
+    "data/crops/rendered-32px/crops.h5": {"crop_faces": 1},
+    "results/tiny/pretrain/rotation/seed0/encoder.safetensors": {"pretrain": 1, "finetune": 2, "evaluate": 2, **AFTER},
+    "results/tiny/finetune/hybrid/seed0/recipe.json": {"finetune": 1, "evaluate": 1, **AFTER},
+    "results/tiny/evaluate/rendered/hybrid/seed0/predictions.parquet": {"evaluate": 1, **AFTER},
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), CUT_OFF.items(), ids=[Path(name).name for name in CUT_OFF])
+def test_a_result_that_was_cut_off_is_made_again(copy: World, name: str, expected: dict[str, int]):
+    path = copy.folder / name
+    os.truncate(path, path.stat().st_size // 2)
+    assert expected.items() <= copy.planned().items()
+
+
+def test_an_exploding_loss_names_epoch_batch_and_rate_and_leaves_the_last_checkpoint(finished: World, tmp_path: Path):
+    made = json.loads((finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json").read_text())
+    checkpoints = tmp_path / "checkpoints"
+
+    def train(**training: float) -> subprocess.CompletedProcess:
+        recipe = made | {"params": made["params"] | {"training": made["params"]["training"] | training}}
+        (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+        command = [sys.executable, "-m", "pipeline_steps.finetune", "--recipe", str(tmp_path / "recipe.json")]
+        command += ["--crops", str(finished.folder / "data/crops/rendered-32px/crops.h5")]
+        command += ["--split", str(finished.folder / "data/splits/rendered-32px/split.json")]
+        command += ["--output", str(tmp_path / "output"), "--checkpoints", str(checkpoints)]
+        environment = os.environ | {"HEADPOSE_TRACKING": "off"}
+        return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+
+    done = train(learning_rate=1e30, warmup_epochs=1.0, epochs=3, epoch_images=64, batch_size=16, precision="float32")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        "error: finetune baseline/seed0: the loss is not finite in epoch 1, batch 3 (learning rate 5"
+    )
+    assert last.endswith("lower learning_rate or gradient_clip")
+    assert not (tmp_path / "output").exists()

@@ -1,0 +1,20 @@
+"""pipeline_steps.finetune without batch statistics, which two processes on CPUs do not share: GroupNorm stands in.
+
+python -m tests.shared_training ARGUMENTS, those of pipeline_steps.finetune
+"""
+
+from torch import nn
+
+from pipeline_steps import finetune, step
+
+
+class ImageNorm(nn.GroupNorm):
+    """Statistics of one image alone, in BatchNorm's place."""
+
+    def __init__(self, channels: int, *_: object, **__: object) -> None:
+        super().__init__(4, channels)
+
+
+if __name__ == "__main__":
+    nn.BatchNorm2d = nn.BatchNorm1d = ImageNorm  # type: ignore[misc, assignment]
+    step.main(finetune.finetune)
