@@ -23,6 +23,7 @@ pytestmark = [
 
 BASELINE = {"arms": {"hybrid": None, "pretrained": None, "pretrained_hybrid": None}}
 LONG = {"pretrain": {"epochs": 20}}  # so that no training ends before it is stopped
+RESUMED = "goes on from checkpoints/"
 ENCODER = "results/tiny/pretrain/rotation/seed0/encoder.safetensors"
 
 
@@ -101,13 +102,13 @@ def test_a_training_goes_on_when_its_command_is_given_again_and_by_itself_when_r
     assert training.checkpoints()
     assert not list((training.folder / ENCODER).parent.glob("*"))
     with training.started(ENCODER, overlay=LONG) as process:
-        wait_for(lambda: "goes on from" in training.log(), "resumed training")
+        wait_for(lambda: RESUMED in training.log(), "resumed training")
         (job,) = cluster.jobs()
         cluster("scontrol", "requeue", job)
         assert process.wait(600) == 0, training.said.read_text()[-3000:]
     assert "Restarts=1" in cluster("scontrol", "show", "job", job)
     assert training.said.read_text().count("has been submitted with SLURM jobid") == 1
-    assert "goes on from" in training.log(), "which every start of a job begins anew"
+    assert RESUMED in training.log(), "which every start of a job begins anew"
     history = pd.read_csv((training.folder / ENCODER).with_name("history.csv"))
     assert history["epoch"].tolist() == list(range(1, LONG["pretrain"]["epochs"] + 1))
     assert not training.checkpoints()
