@@ -74,10 +74,20 @@ def seal(recipe: Recipe, path: Path) -> None:
 
 
 def is_made_by(recipe: Recipe, folder: Path) -> bool:
-    """Whether the results in a folder were made by this very recipe, and none of them has been cut off since."""
+    """Whether the results in a folder were made by this very recipe."""
     try:
         made = read_recipe(folder / "recipe.json")
     except UserError:
         return False
-    sizes = {name: (folder / name).stat().st_size for name in made.results if (folder / name).exists()}
-    return made.model_copy(update={"results": {}}).text() == recipe.text() and sizes.items() <= made.results.items()
+    return made.model_copy(update={"results": {}}).text() == recipe.text()
+
+
+def is_damaged(folder: Path) -> bool:
+    """Whether results that were finished have been cut off since, or their recipe has."""
+    if not (folder / "recipe.json").exists():
+        return False
+    try:
+        sealed = read_recipe(folder / "recipe.json").results
+    except UserError:
+        return True
+    return any((folder / name).exists() and (folder / name).stat().st_size != size for name, size in sealed.items())

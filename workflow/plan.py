@@ -20,7 +20,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256, whole_file
 from pipeline_steps.params import Params
 from pipeline_steps.protocols import protocol_digest, read_protocol
-from pipeline_steps.recipe import Recipe, is_made_by, read_recipe
+from pipeline_steps.recipe import Recipe, is_damaged, is_made_by, read_recipe
 from workflow.archives import identity, locate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +70,8 @@ class Plan:
         self.params = params
         self.catalogue = read_catalogue(ROOT / params.catalogue)
         self.recipes: dict[str, Recipe] = {}
+        self.sources: dict[str, list[str]] = {}
+        self.damaged: dict[str, bool] = {}
         self.study = f"{params.study}-{params.size}" if params.size else params.study
         self.results = f"results/{self.study}"
         self.evaluated = f"{self.results}/" + ("evaluate" if params.evaluate.part == "test" else "validate")
@@ -99,6 +101,7 @@ class Plan:
         *code: str,
     ) -> None:
         keys = {role: self.recipes[source].key if source in self.recipes else source for role, source in inputs.items()}
+        self.sources[folder] = [source for source in inputs.values() if source in self.recipes]
         self.recipes[folder] = Recipe(step=step, job=job, params=values, code=code_of(step, *code), inputs=keys)
 
     def datasets(self) -> list[str]:
@@ -263,8 +266,18 @@ class Plan:
         return f".recipes/{folder}/{self.recipes[folder].key}.json"
 
     def is_current(self, folder: str) -> bool:
-        """Whether the results in `folder` were made by the very recipe that is planned for them, and are whole."""
-        return folder not in self.recipes or is_made_by(self.recipes[folder], Path(folder))
+        """Whether the results in `folder` were made by the very recipe that is planned for them, and are whole.
+
+        Results of a damaged one are not current either: made again, it may differ in the last digits.
+        """
+        return folder not in self.recipes or (
+            is_made_by(self.recipes[folder], Path(folder)) and not self._is_damaged(folder)
+        )
+
+    def _is_damaged(self, folder: str) -> bool:
+        if folder not in self.damaged:
+            self.damaged[folder] = is_damaged(Path(folder)) or any(map(self._is_damaged, self.sources[folder]))
+        return self.damaged[folder]
 
     def write(self) -> None:
         """Write the recipes that are not there yet and date them all."""
