@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import signal
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -266,6 +267,23 @@ def test_a_damaged_label_is_read_or_its_picture_is_rejected(tmp_path, name):
     assert len(kept) + len(rejected) == labels.count
     assert len(kept) > labels.count / 100
     assert len(rejected) > labels.count / 3
+
+
+@pytest.mark.parametrize("stored_as", [0, 8, 14, 100, 255])
+def test_a_storage_type_that_holds_no_numbers_rejects_the_picture(tmp_path, stored_as):
+    """In SciPy's reader it ends the whole process by a segmentation fault."""
+    world = World(tmp_path, {"kind": "aflw2000"}, "landmarks_loose")
+    for name in ("image00001", "image00002"):
+        world.add(f"AFLW2000/{name}.jpg")
+    buffer = io.BytesIO()
+    savemat(buffer, {"Pose_Para": np.zeros((1, 7)), "pt3d_68": np.tile(BOX[:3, None], 68) + np.arange(68) / 4})
+    valid, doubles = buffer.getvalue(), struct.pack("<2I", 9, 7 * 8)
+    assert doubles in valid
+    world.add("AFLW2000/image00001.mat", valid)
+    world.add("AFLW2000/image00002.mat", valid.replace(doubles, struct.pack("<2I", stored_as, 7 * 8)))
+    kept, rejected = world.cropped()
+    assert kept == {"image00001"}
+    assert rejected["image00002"].startswith("image00002.mat: Pose_Para has shape")
 
 
 @dataclass(frozen=True)
