@@ -41,6 +41,16 @@ class World:
             command, cwd=self.repository, env=environment, text=True, capture_output=True, check=False, timeout=600
         )
 
+    def training(self, module: str, recipe: Path, output: Path, checkpoints: Path) -> list[str]:
+        """The command of a training, by itself, on this study's data."""
+        data = self.folder / "data"
+        return [
+            *(sys.executable, "-m", module, "--recipe", str(recipe)),
+            *("--crops", str(data / "crops/rendered-32px/crops.h5")),
+            *("--split", str(data / "splits/rendered-32px/split.json")),
+            *("--output", str(output), "--checkpoints", str(checkpoints)),
+        ]
+
     def planned(self, overlay: dict | None = None, *targets: str) -> Counter[str]:
         """Rules that would run, by number of jobs."""
         done = self.snakemake("--dry-run", *targets, overlay=overlay)

@@ -29,13 +29,8 @@ def test_a_stopped_training_leaves_its_last_whole_epoch_and_goes_on_from_there(f
     made = json.loads((finished.folder / PRETRAINED / "recipe.json").read_text())
     made["params"]["training"]["epochs"] = EPOCHS
     (tmp_path / "recipe.json").write_text(json.dumps(made))
-    data = finished.folder / "data"
-    command = [
-        *(sys.executable, "-m", "pipeline_steps.pretrain", "--recipe", str(tmp_path / "recipe.json")),
-        *("--crops", str(data / "crops/rendered-32px/crops.h5")),
-        *("--split", str(data / "splits/rendered-32px/split.json")),
-        *("--output", str(tmp_path / "output"), "--checkpoints", str(tmp_path / "checkpoints")),
-    ]
+    places = tmp_path / "recipe.json", tmp_path / "output", tmp_path / "checkpoints"
+    command = finished.training("pipeline_steps.pretrain", *places)
     environment = os.environ | {"HEADPOSE_TRACKING": "off"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         wait_for((tmp_path / "checkpoints/last.ckpt").exists, "checkpoint")

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -39,10 +38,8 @@ def test_an_exploding_loss_names_epoch_batch_and_rate(finished: World, tmp_path:
     def train(**training: float) -> subprocess.CompletedProcess:
         recipe = made | {"params": made["params"] | {"training": made["params"]["training"] | training}}
         (tmp_path / "recipe.json").write_text(json.dumps(recipe))
-        command = [sys.executable, "-m", "pipeline_steps.finetune", "--recipe", str(tmp_path / "recipe.json")]
-        command += ["--crops", str(finished.folder / "data/crops/rendered-32px/crops.h5")]
-        command += ["--split", str(finished.folder / "data/splits/rendered-32px/split.json")]
-        command += ["--output", str(tmp_path / "output"), "--checkpoints", str(checkpoints)]
+        places = tmp_path / "recipe.json", tmp_path / "output", checkpoints
+        command = finished.training("pipeline_steps.finetune", *places)
         environment = os.environ | {"HEADPOSE_TRACKING": "off"}
         return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -27,15 +26,10 @@ def test_two_processes_train_what_one_does(finished: World, tmp_path: Path):
     made["params"]["auxiliary_on"] = "train"
     made["params"]["training"] |= {"epochs": 3, "precision": "float32", "choose": "last"}
     (tmp_path / "recipe.json").write_text(json.dumps(made))
-    data = finished.folder / "data"
     for devices in (1, 2):
         folder = tmp_path / str(devices)
-        command = [
-            *(sys.executable, "-m", "tests.shared_training", "--recipe", str(tmp_path / "recipe.json")),
-            *("--crops", str(data / "crops/rendered-32px/crops.h5")),
-            *("--split", str(data / "splits/rendered-32px/split.json")),
-            *("--output", str(folder), "--checkpoints", str(tmp_path / "checkpoints"), "--devices", str(devices)),
-        ]
+        command = finished.training("tests.shared_training", tmp_path / "recipe.json", folder, tmp_path / "checkpoints")
+        command += ["--devices", str(devices)]
         environment = {"PATH": "/usr/bin:/bin", "HEADPOSE_TRACKING": "off", "CUDA_VISIBLE_DEVICES": ""}
         done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]

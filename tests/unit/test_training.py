@@ -4,7 +4,6 @@ import json
 import math
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -81,13 +80,7 @@ def test_weights_of_another_backbone_are_refused_by_name(tmp_path):
 
 
 def finetune(world: World, folder: Path, recipe: Path) -> list[str]:
-    data = world.folder / "data"
-    return [
-        *(sys.executable, "-m", "pipeline_steps.finetune", "--recipe", str(recipe)),
-        *("--crops", str(data / "crops/rendered-32px/crops.h5")),
-        *("--split", str(data / "splits/rendered-32px/split.json")),
-        *("--output", str(folder / "output"), "--checkpoints", str(folder / "checkpoints")),
-    ]
+    return world.training("pipeline_steps.finetune", recipe, folder / "output", folder / "checkpoints")
 
 
 @pytest.mark.workflow

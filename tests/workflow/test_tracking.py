@@ -58,10 +58,8 @@ def step(world: World, folder: Path, uri: str, epochs: int = 1) -> tuple[list[st
     text = (world.folder / "results/tiny/pretrain/rotation/seed0/recipe.json").read_text()
     recipe = folder / "recipe.json"
     recipe.write_text(text.replace('"epochs": 1', f'"epochs": {epochs}'))
-    command = [sys.executable, "-m", "pipeline_steps.pretrain", "--recipe", str(recipe)]
-    command += ["--crops", str(world.folder / "data/crops/rendered-32px/crops.h5")]
-    command += ["--split", str(world.folder / "data/splits/rendered-32px/split.json")]
-    command += ["--output", str(folder / "results/pretrain"), "--checkpoints", str(folder / "checkpoints")]
+    places = folder / "results/pretrain", folder / "checkpoints"
+    command = world.training("pipeline_steps.pretrain", recipe, *places)
     return command, os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
 
 
