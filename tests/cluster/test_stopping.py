@@ -62,3 +62,15 @@ def test_a_job_whose_processes_are_all_stopped_still_logs_the_steps_last_words(c
     assert (copy.folder / "logs/pretrain/tiny-rotation-seed0.log").read_text().endswith(MESSAGE)
     assert not files(copy.folder / PRETRAINED)
     assert [path.name for path in copy.folder.glob("checkpoints/*/*")] == ["last.ckpt"]
+
+
+def test_forked_workers_end_without_repeating_the_last_words():
+    program = (
+        "import multiprocessing, os, signal, time; from pipeline_steps.stopping import end_on_sigterm; "
+        "end_on_sigterm(); multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,)).start(); "
+        "time.sleep(0.2); os.killpg(0, signal.SIGTERM); time.sleep(60)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, MESSAGE)
