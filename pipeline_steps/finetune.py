@@ -24,7 +24,7 @@ from pipeline_steps.tracking import track_run
 from pipeline_steps.training.data import CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit
 from pipeline_steps.training.multi_task import MultiTask
-from pipeline_steps.training.results import write_results
+from pipeline_steps.training.results import take_over, write_results
 
 
 def build_network(params: FinetuneParams, encoder: Path | None) -> HybridNetwork:
@@ -51,10 +51,13 @@ def finetune(
     encoder: Annotated[Path | None, Option(help="initial weights of the backbone")] = None,
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a machine without, that share the training")] = 1,
+    equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Train pose, with auxiliary losses beside it; the chosen epoch's weights become model.safetensors."""
     torch.set_num_threads(max(1, threads // devices))
     made = read_recipe(recipe)
+    if equal and take_over(equal, made, output):
+        return
     params = made.params_as(FinetuneParams)
     parts = read_split(split)
     with CropFile(crops) as file:

@@ -21,7 +21,7 @@ from pipeline_steps.training.data import CropDataset, train_loader, validation_l
 from pipeline_steps.training.fit import fit
 from pipeline_steps.training.multi_task import MultiTask
 from pipeline_steps.training.probe import PoseProbe
-from pipeline_steps.training.results import write_results
+from pipeline_steps.training.results import take_over, write_results
 
 
 def pretrain(
@@ -32,10 +32,13 @@ def pretrain(
     checkpoints: Annotated[Path, Option(help="folder for the unfinished training, removed at the end")],
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a machine without, that share the training")] = 1,
+    equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
     torch.set_num_threads(max(1, threads // devices))
     made = read_recipe(recipe)
+    if equal and take_over(equal, made, output):
+        return
     params = made.params_as(PretrainParams)
     parts = read_split(split)
     train, validation = CropDataset(crops, parts.train, True), CropDataset(crops, parts.validation)

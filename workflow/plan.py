@@ -8,7 +8,8 @@ answer depends on content alone, and is the same in a fresh clone whose results 
 import ast
 import os
 import time
-from functools import cache
+from contextlib import suppress
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,21 @@ class Plan:
         return folder not in self.recipes or (
             is_made_by(self.recipes[folder], Path(folder)) and not self._is_damaged(folder)
         )
+
+    @cached_property
+    def trained(self) -> dict[str, list[Path]]:
+        """Folders of all trainings that are finished here, of whatever study, by the key of their recipe."""
+        found: dict[str, list[Path]] = {}
+        for step in ("pretrain", "finetune"):
+            for path in sorted(Path("results").glob(f"*/{step}/*/*/recipe.json")):
+                with suppress(UserError):
+                    found.setdefault(read_recipe(path).key, []).append(path.parent)
+        return found
+
+    def equal(self, folder: str) -> Path | None:
+        """Whole results of another training whose recipe is equal to this folder's but for the job's names."""
+        candidates = self.trained.get(self.recipes[folder].key, [])
+        return next((path for path in candidates if path != Path(folder) and not is_damaged(path)), None)
 
     def _is_damaged(self, folder: str) -> bool:
         if folder not in self.damaged:

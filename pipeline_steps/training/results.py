@@ -1,5 +1,7 @@
 """What a finished training leaves behind, the same for pre-training and fine-tuning."""
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline_steps.files import whole_file, write_json
-from pipeline_steps.recipe import Recipe
-from pipeline_steps.tracking import TrackedRun
+from pipeline_steps.progress import logger
+from pipeline_steps.recipe import Recipe, is_damaged, read_recipe, seal
+from pipeline_steps.tracking import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 
 
@@ -50,3 +53,23 @@ def write_results(
         "mlflow_run_id": run.run_id,
     }
     write_json(output / "run.json", record)
+
+
+def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
+    """Give `output` the results of the training in the folder `equal`; False, and nothing done, where they do not fit.
+
+    They fit where they are whole and their recipe differs from this one in the names of study and arm alone.
+    """
+    made = read_recipe(equal / "recipe.json")
+    if made.key != recipe.key or made.job.get("pretext") != recipe.job.get("pretext") or is_damaged(equal):
+        logger.warning("%s: not the results of an equal recipe; training instead of taking them over", equal)
+        return False
+    with track_run(recipe, output) as run:
+        for path in (*equal.glob("*.safetensors"), equal / "history.csv"):
+            with whole_file(output / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+        names = recipe.job | {"mlflow_run_id": run.run_id, "taken_over_from": str(equal)}
+        write_json(output / "run.json", json.loads((equal / "run.json").read_text()) | names)
+    seal(recipe, output / "recipe.json")
+    logger.info("taken over from %s, which was trained by an equal recipe", equal)
+    return True

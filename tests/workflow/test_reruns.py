@@ -1,5 +1,7 @@
 """What runs again after a change: with Snakemake's memory, and without it after outputs were restored."""
 
+import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -122,3 +124,31 @@ def test_bad_parameters_stop_at_once_with_one_clear_line(finished: World, overla
     done = finished.snakemake("--dry-run", overlay=overlay)
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
+
+
+def test_a_training_of_another_study_is_taken_over_where_its_recipe_is_equal_but_for_names(copy: World):
+    overlay = {"study": "second", "arms": {"pretrained": None, "renamed": {"init": "ssl:rotation"}}}
+    target = "results/second/finetune/renamed/seed0/model.safetensors"
+    done = copy.snakemake(target, overlay=overlay)
+    assert done.returncode == 0, done.stderr
+    results = copy.folder / "results"
+    encoder = "pretrain/rotation/seed0/encoder.safetensors"
+    for taken, trained in (
+        (copy.folder / target, results / "tiny/finetune/pretrained/seed0/model.safetensors"),
+        (results / "second" / encoder, results / "tiny" / encoder),
+    ):
+        assert taken.read_bytes() == trained.read_bytes()
+        record = json.loads((taken.parent / "run.json").read_text())
+        assert record["study"] == "second"
+        assert copy.folder / record["taken_over_from"] == trained.parent
+    assert record["pretext"] == "rotation"
+    assert copy.planned(overlay, target) == Counter()
+
+
+def test_a_damaged_training_is_not_taken_over(copy: World):
+    trained = copy.folder / "results/tiny/finetune/baseline/seed0/model.safetensors"
+    os.truncate(trained, 100)
+    target = "results/second/finetune/baseline/seed0/model.safetensors"
+    done = copy.snakemake(target, overlay={"study": "second"})
+    assert done.returncode == 0, done.stderr
+    assert "taken_over_from" not in json.loads((copy.folder / target).with_name("run.json").read_text())

@@ -14,6 +14,12 @@ def initial_weights(wildcards):
     return [result(init.removeprefix("file:"))] if init.startswith("file:") else []
 
 
+def equal_results(wildcards, output):
+    """The option that names finished results of an equal recipe, whatever its study and arm are called."""
+    equal = plan.equal(os.path.dirname(output[0]))
+    return f"--equal {shlex.quote(str(equal))}" if equal else ""
+
+
 rule pretrain:
     input:
         recipe=lambda w: plan.recipe_file(
@@ -34,10 +40,11 @@ rule pretrain:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
         devices=lambda w, resources: max(1, resources.gpu),
+        equal=equal_results,
     shell:
         "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {input.crops} --split {input.split}"
         " --output {params.folder} --checkpoints checkpoints/{params.key}"
-        " --threads {threads} --devices {params.devices} 2>&1 | tee {log}"
+        " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
 
 
 rule finetune:
@@ -61,8 +68,9 @@ rule finetune:
         folder=lambda w, output: os.path.dirname(output[0]),
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
         devices=lambda w, resources: max(1, resources.gpu),
+        equal=equal_results,
         encoder=lambda w, input: f"--encoder {input.encoder}" if input.encoder else "",
     shell:
         "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
         " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key}"
-        " --threads {threads} --devices {params.devices} 2>&1 | tee {log}"
+        " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
