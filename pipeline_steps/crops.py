@@ -2,6 +2,7 @@
 
 import json
 import math
+import mmap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,11 +39,17 @@ class CropFile:
             self.dataset = str(self.file.attrs["dataset"])
             self.source: dict[str, str] = json.loads(self.file.attrs["source"])
             self.stored = int(self.file["images"].shape[1])
+            self.places = _places(self.file["images"])
             self.size = int(self.crop_rule["size"])
             self.rotation: np.ndarray = self.file["rotation"][:]
             self.euler_deg: np.ndarray = self.file["euler_deg"][:]
             self.subjects: list[str] = list(self.file["subject"].asstr()[:])
             self.source_ids: list[str] = list(self.file["source_id"].asstr()[:])
+            with path.open("rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            length = self.stored**2 * 3
+            self.windows = np.ndarray(len(content) - length + 1, f"V{length}", content, strides=(1,))
+            """As many bytes as an image has, from every byte of the file on."""
         except (OSError, KeyError, ValueError) as error:
             raise UserError(f"{path}: not a whole crop file ({error}); delete it and run snakemake again") from error
         if version != SCHEMA_VERSION:
@@ -70,9 +77,24 @@ class CropFile:
         return self._read(rows, 0)
 
     def _read(self, rows: np.ndarray, edge: int) -> np.ndarray:
-        inner, stored = slice(edge, self.stored - edge), self.file["images"]
-        side = self.stored - 2 * edge
-        images = np.empty((len(rows), side, side, 3), np.uint8)
-        for place, row in enumerate(rows):  # fifty times as fast as one selection of many rows
-            images[place] = stored[row][inner, inner]
-        return images
+        stored = self.windows[self.places[rows]].view(np.uint8).reshape(len(rows), self.stored, self.stored, 3)
+        inner = slice(edge, self.stored - edge)
+        return np.ascontiguousarray(stored[:, inner, inner])
+
+
+def _places(images: h5py.Dataset) -> np.ndarray:
+    """Where in the file each image's bytes begin; ValueError where they do not lie there as they are, one by one.
+
+    Read from there, random images cost a third of what h5py's selections take.
+    """
+    if images.chunks != (1, *images.shape[1:]) or images.compression or images.fletcher32 or images.shuffle:
+        raise ValueError("its images are not stored one by one as they are")
+    places = np.full(len(images), -1, np.int64)
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        places[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    images.id.chunk_iter(note)
+    if (places < 0).any():
+        raise ValueError("some images are missing")
+    return places

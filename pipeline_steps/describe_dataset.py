@@ -17,7 +17,7 @@ from pipeline_steps.figures import pose_histogram
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import DescribeParams
 from pipeline_steps.progress import logger
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
 
@@ -37,7 +37,7 @@ def describe_dataset(
     output: Annotated[Path, Option(help="folder for card.html, card.json and contact_sheet.jpg")],
 ) -> None:
     """Describe the crops of one data set."""
-    made = read_recipe(recipe)
+    made, inputs = read_recipe(recipe), Inputs(crops / "crops.h5", crops / "rejected.csv")
     record = made.params_as(DescribeParams).record
     rejected = read_rejected(crops / "rejected.csv")
     buffer = io.BytesIO()
@@ -53,7 +53,7 @@ def describe_dataset(
             temporary.write_text(page(card, rejected, histogram, buffer.getvalue()), encoding="utf-8")
     message = "describe %s: %d images of %d subjects, %d rejected"
     logger.info(message, card["dataset"], card["images"], card["subjects"], card["rejected"])
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
 
 
 if __name__ == "__main__":

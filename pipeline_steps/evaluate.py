@@ -18,7 +18,7 @@ from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.params import EvaluateParams
 from pipeline_steps.pose.metrics import prediction_table, summarise
 from pipeline_steps.progress import logger
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import read_split
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
@@ -34,7 +34,7 @@ def evaluate(
 ) -> None:
     """Predict the test (or validation) images and summarise the errors."""
     torch.set_num_threads(threads)
-    made = read_recipe(recipe)
+    made, inputs = read_recipe(recipe), Inputs(model, crops, split)
     params = made.params_as(EvaluateParams)
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
@@ -67,7 +67,7 @@ def evaluate(
     shown = ", ".join(f"{name} {metrics[name]:.2f}" for name in ("mae", "geodesic") if name in metrics)
     job = (made.job["arm"], made.job["seed"], made.job["dataset"])
     logger.info("evaluate %s/seed%s on %s: %s degrees over %d images", *job, shown, len(table))
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
 
 
 if __name__ == "__main__":

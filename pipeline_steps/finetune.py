@@ -17,7 +17,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.network.backbones import load_imagenet, load_weights
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params import FinetuneParams
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import labelled_images, read_split
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
@@ -58,6 +58,7 @@ def finetune(
     made = read_recipe(recipe)
     if equal and take_over(equal, made, output):
         return
+    inputs = Inputs(crops, split, *([encoder] if encoder else []))
     params = made.params_as(FinetuneParams)
     parts = read_split(split)
     with CropFile(crops) as file:
@@ -104,7 +105,7 @@ def finetune(
         }
         budget = {"labelled_subjects": len(set(labelled.subjects)), "labelled_images": len(labelled)}
         write_results(output, "model.safetensors", network.inference_state(), about, fitted, made, run, budget)
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from typer import Option
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params import PretrainParams
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import read_split
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
@@ -39,6 +39,7 @@ def pretrain(
     made = read_recipe(recipe)
     if equal and take_over(equal, made, output):
         return
+    inputs = Inputs(crops, split)
     params = made.params_as(PretrainParams)
     parts = read_split(split)
     train, validation = CropDataset(crops, parts.train, True), CropDataset(crops, parts.validation)
@@ -70,7 +71,7 @@ def pretrain(
         )
         about = {"backbone": params.backbone, "image_size": str(train.size)}
         write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run, untrained)
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

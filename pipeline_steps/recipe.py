@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file
+from pipeline_steps.files import sha256, whole_file
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -21,7 +21,8 @@ class Recipe(BaseModel):
     """step: the module's name. job: what tells this job from the step's others, such as study, arm and seed.
 
     code: SHA-256 of every module that the step imports, by path. inputs: key of the recipe behind every input, by role;
-    for a file from outside, its SHA-256. results: size in bytes of every file that the job made, by name; none before.
+    for a file from outside, its SHA-256. results: size in bytes of every file that the job made, by name, and digests:
+    their SHA-256; none before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +33,7 @@ class Recipe(BaseModel):
     code: dict[str, str] = {}
     inputs: dict[str, str] = {}
     results: dict[str, int] = {}
+    digests: dict[str, str] = {}
 
     def text(self) -> str:
         """Canonical JSON."""
@@ -39,8 +41,8 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that stand for the whole recipe but its `job` names and the results' sizes."""
-        content = self.model_dump(mode="json", exclude={"job", "results"})
+        """16 hexadecimal digits that stand for the whole recipe but its `job` names and what is said of the results."""
+        content = self.model_dump(mode="json", exclude={"job", "results", "digests"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def params_as(self, model: type[P]) -> P:
@@ -65,10 +67,46 @@ def read_recipe(path: Path) -> Recipe:
         ) from error
 
 
-def seal(recipe: Recipe, path: Path) -> None:
-    """Put the recipe, with the results' sizes, beside finished results: the very last thing a step does."""
-    made = [file for file in path.parent.iterdir() if file.is_file() and file != path and file.name[0] != "."]
-    sealed = recipe.model_copy(update={"results": {file.name: file.stat().st_size for file in made}})
+class Inputs:
+    """Files that a step reads: as they were made when it begins, and still so when it ends.
+
+    Raises UserError where a file's content is not what was sealed beside it; one from outside has no seal.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self.stamps = {path: _stamp(path) for path in paths}
+        for path in paths:
+            sealed = path.with_name("recipe.json")
+            if sealed.exists() and read_recipe(sealed).digests.get(path.name, "") not in ("", sha256(path)):
+                raise UserError(
+                    f"{path}: its content is not what was made (another SHA-256); delete {path.parent} and run "
+                    "snakemake again"
+                )
+
+    def require_unchanged(self) -> None:
+        """Raise UserError where a file has been written to, or replaced, since the step began."""
+        for path, stamp in self.stamps.items():
+            if _stamp(path) != stamp:
+                raise UserError(f"{path}: changed while this job was reading it; run snakemake again")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def seal(recipe: Recipe, path: Path, inputs: Inputs | None = None) -> None:
+    """Put the recipe, with the results' sizes and digests, beside finished results: the very last thing a step does.
+
+    Raises UserError, and seals nothing, where an input has changed meanwhile.
+    """
+    if inputs:
+        inputs.require_unchanged()
+    made = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path and file.name[0] != ".")
+    known = {"results": {file.name: file.stat().st_size for file in made}, "digests": {f.name: sha256(f) for f in made}}
+    sealed = recipe.model_copy(update=known)
     with whole_file(path) as temporary:
         temporary.write_text(sealed.text())
 
@@ -79,7 +117,7 @@ def is_made_by(recipe: Recipe, folder: Path) -> bool:
         made = read_recipe(folder / "recipe.json")
     except UserError:
         return False
-    return made.model_copy(update={"results": {}}).text() == recipe.text()
+    return made.model_copy(update={"results": {}, "digests": {}}).text() == recipe.text()
 
 
 def is_damaged(folder: Path) -> bool:

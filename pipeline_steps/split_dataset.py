@@ -16,7 +16,7 @@ from pipeline_steps.files import write_json
 from pipeline_steps.params import SplitParams, SplitRule
 from pipeline_steps.progress import logger
 from pipeline_steps.protocols import Protocol, listed_images, read_protocol
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
 
 
@@ -85,7 +85,7 @@ def split_dataset(
     protocol: Annotated[Path | None, Option(help="which images count and who is tested on")] = None,
 ) -> None:
     """Write split.json."""
-    made = read_recipe(recipe)
+    made, inputs = read_recipe(recipe), Inputs(crops)
     rule = made.params_as(SplitParams).split
     with CropFile(crops) as file:
         images = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects, "kept": True})
@@ -101,7 +101,7 @@ def split_dataset(
             f"{protocol}: leaves out all {len(images)} images of {crops}; check that it is for this data set"
         )
     write_json(output / "split.json", {**divide(kept, rule, tested), "left_out": len(images) - len(kept)})
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
 
 
 if __name__ == "__main__":

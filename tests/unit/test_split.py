@@ -24,7 +24,7 @@ def write_crops(path: Path, euler: dict[str, tuple[float, float, float]]) -> Non
     angles = np.array(list(euler.values()))
     with h5py.File(path, "w") as file:
         file.attrs.update({"schema_version": 2, "dataset": "mine", "source": "{}", "crop": '{"size": 4}'})
-        file["images"] = np.zeros((len(euler), 4, 4, 3), np.uint8)
+        file.create_dataset("images", data=np.zeros((len(euler), 4, 4, 3), np.uint8), chunks=(1, 4, 4, 3))
         file["rotation"] = euler_to_matrix(angles)
         file["euler_deg"] = angles
         file["subject"] = [name.split("/")[0] for name in euler]
