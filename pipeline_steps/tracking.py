@@ -7,19 +7,21 @@ python -m pipeline_steps.tracking ui                open MLflow on this machine'
 """
 
 import json
+import logging
 import os
 import platform
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipeline_steps.errors import UserError
 from pipeline_steps.progress import configure_logging, logger
 from pipeline_steps.recipe import Recipe, read_recipe
 from pipeline_steps.step import is_main_process
@@ -55,12 +57,8 @@ class TrackedRun:
         """Log metrics at one step in one request; the first failure ends the mirroring, never the training."""
         if self.client is None:
             return
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
         try:
-            entities = [Metric(name, value, now, step) for name, value in metrics.items()]
-            self.client.log_batch(self.run_id, metrics=entities)
+            _send_metrics(self.client, str(self.run_id), metrics, step)
         except Exception as error:
             logger.warning(
                 "MLflow is out of reach (%s): this run goes on untracked; %s", _first_line(error), _AFTERWARDS
@@ -74,26 +72,66 @@ class TrackedRun:
             self.logged_epochs = epoch
 
 
-def _client() -> Any:
+def _send_metrics(client: Any, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+
+
+def _send_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    for some in _hundreds([Param(name, str(value)) for name, value in params.items()]):
+        client.log_batch(run_id, params=some)
+
+
+def _send_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    for some in _hundreds([RunTag(name, value) for name, value in tags.items()]):
+        client.log_batch(run_id, tags=some)
+
+
+def _hundreds(items: list[Any]) -> list[list[Any]]:
+    """MLflow refuses more than 100 parameters or tags at once."""
+    return [items[start : start + 100] for start in range(0, len(items), 100)]
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _configure() -> str:
+    """Settle MLflow's environment, which it reads when it is imported; returns the store's URI."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a retry is no news, failure is told once
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT_URI)
+    return os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT_URI)
+
+
+def _client() -> Any:
+    uri = _configure()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    return MlflowClient(uri)
 
 
 def _experiment(client: Any, recipe: Recipe) -> str:
     name = f"headpose-{recipe.job.get('study', 'data')}"  # data sets belong to no study
     known = client.get_experiment_by_name(name)
-    if known:
-        return str(known.experiment_id)
-    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
-    artifacts = Path("mlartifacts").absolute().as_uri() if local else None
-    kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
-    return str(client.create_experiment(name, artifacts, kind))
+    if known is None:
+        artifacts = None if _is_server(os.environ["MLFLOW_TRACKING_URI"]) else Path("mlartifacts").absolute().as_uri()
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
+        try:
+            return str(client.create_experiment(name, artifacts, kind))
+        except Exception:
+            known = client.get_experiment_by_name(name)  # a job on another machine may have been faster
+            if known is None:
+                raise
+    return str(known.experiment_id)
 
 
 def _tagged(client: Any, experiment: str, tags: dict[str, str]) -> list[Any]:
@@ -117,7 +155,7 @@ def _bury_dead(client: Any, experiment: str) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
     """Commit of the code, and DVC's digest of the data where there is one."""
     tags: dict[str, str] = {}
     with suppress(OSError, subprocess.CalledProcessError):
@@ -137,35 +175,40 @@ def _provenance() -> dict[str, str]:
     return tags
 
 
+def _links(client: Any, experiment: str, recipe: Recipe) -> dict[str, str]:
+    """Tags that name the runs behind a job's inputs, as far as the store has them."""
+    links = {}
+    for role, key in recipe.inputs.items():
+        if len(key) == 16 and (behind := _tagged(client, experiment, {"recipe": key})):
+            links[f"input.{role}"] = behind[0].info.run_id
+    return links
+
+
 def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
     """A new run, or the unfinished one of the same recipe and job, which goes on."""
     from filelock import FileLock
-    from mlflow.entities import Dataset, DatasetInput, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput
 
     job = {name: str(value) for name, value in recipe.job.items()}
     identity = _identity(recipe)
-    with FileLock(".mlflow.lock"):  # jobs that start at once must not all lay out an empty database
-        client = _client()
+    client = _client()
+    # jobs that start at once must not all lay out an empty database
+    with nullcontext() if _is_server(os.environ["MLFLOW_TRACKING_URI"]) else FileLock(".mlflow.lock"):
         experiment = _experiment(client, recipe)
         _bury_dead(client, experiment)
     unfinished = [run for run in _tagged(client, experiment, identity) if run.info.status != "FINISHED"]
+    process = {"host": platform.node(), "pid": str(os.getpid())} if by_process else {}
     if unfinished:
         run_id = unfinished[0].info.run_id
-        client.update_run(run_id, "RUNNING")
         epochs = max((m.step for m in client.get_metric_history(run_id, "train_loss")), default=0)
     else:
         parts = [recipe.step, *(value for name, value in job.items() if name not in ("study", "seed"))]
         title = "/".join([*parts, *([f"seed{job['seed']}"] if "seed" in job else [])])
         run_id, epochs = client.create_run(experiment, tags=identity, run_name=title).info.run_id, 0
-        params = [Param(name, str(value)) for name, value in _flatten(recipe.params).items()]
-        client.log_batch(run_id, params=params[:100])
-    links = {}
-    for role, key in recipe.inputs.items():
-        if len(key) == 16 and (behind := _tagged(client, experiment, {"recipe": key})):
-            links[f"input.{role}"] = behind[0].info.run_id
-    process = {"host": platform.node(), "pid": str(os.getpid())} if by_process else {}
-    tags = [RunTag(name, value) for name, value in (_provenance() | links | process).items()]
-    client.log_batch(run_id, tags=tags)
+    # the process comes before the status: others end a running run whose process is gone
+    _send_tags(client, run_id, provenance() | _links(client, experiment, recipe) | process)
+    client.update_run(run_id, "RUNNING")
+    _send_params(client, run_id, _flatten(recipe.params))
     digests = {role: key for role, key in recipe.inputs.items() if role in ("crops", "split")}
     inputs = [DatasetInput(Dataset(role, key, "recipe", json.dumps({"recipe": key}))) for role, key in digests.items()]
     if inputs:
@@ -198,28 +241,32 @@ def _log_model(run: TrackedRun, path: Path) -> None:
         )
 
 
+def _test_errors(recipe: Recipe, output: Path) -> dict[str, float]:
+    metrics = json.loads((output / "metrics.json").read_text())
+    return {f"test/{recipe.job['dataset']}/{name}": v for name, v in metrics.items() if isinstance(v, float)}
+
+
 def _log_outcome(run: TrackedRun, recipe: Recipe, output: Path) -> None:
-    """What lies in a finished job's folder: metrics the run lacks, files, figures, the model."""
-    client = run.client
+    """What lies in a finished job's folder: metrics the run lacks, files, figures, the model; all of it, or raises."""
+    client, run_id = run.client, str(run.run_id)
     if (output / "history.csv").exists():
         import pandas as pd
 
         for row in pd.read_csv(output / "history.csv").to_dict("records"):
             epoch = int(row.pop("epoch"))
-            run.log_epoch(epoch, {str(name): float(value) for name, value in row.items()})
-        client.log_artifact(run.run_id, str(output / "history.csv"))
+            if epoch > run.logged_epochs:
+                _send_metrics(client, run_id, {str(name): float(value) for name, value in row.items()}, epoch)
+        client.log_artifact(run_id, str(output / "history.csv"))
     if recipe.step == "evaluate":
-        metrics = json.loads((output / "metrics.json").read_text())
-        numbers = {n: float(v) for n, v in metrics.items() if isinstance(v, float)}
-        named = {f"test/{recipe.job['dataset']}/{name}": value for name, value in numbers.items()}
-        run.log_metrics(named)
-        model = client.get_run(run.run_id).data.tags.get("input.model")
+        errors = _test_errors(recipe, output)
+        _send_metrics(client, run_id, errors)
+        model = client.get_run(run_id).data.tags.get("input.model")
         if model:  # so that fine-tuned runs can be compared by parameters and test errors at once
-            TrackedRun(client, model).log_metrics(named)
-        client.log_artifact(run.run_id, str(output / "metrics.json"))
+            _send_metrics(client, model, errors)
+        client.log_artifact(run_id, str(output / "metrics.json"))
     if recipe.step == "describe_dataset":
         card = json.loads((output / "card.json").read_text())
-        run.log_metrics({name: float(card[name]) for name in ("images", "rejected", "subjects")})
+        _send_metrics(client, run_id, {name: float(card[name]) for name in ("images", "rejected", "subjects")})
         for name in ("card.html", "card.json", "contact_sheet.jpg"):
             client.log_artifact(run.run_id, str(output / name))
     if recipe.step == "compare":
@@ -290,42 +337,71 @@ def _close(run: TrackedRun, recipe: Recipe, output: Path, status: str) -> None:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
-def sync(
-    folders: Annotated[list[Path], typer.Argument(help="folders below which results lie")] = _RESULTS,
-) -> None:
-    """Send every finished result that the store lacks, and end the runs whose processes are gone."""
+def _catch_up(client: Any, experiment: str, run: Any, recipe: Recipe, output: Path) -> None:
+    """Link a finished run to inputs whose runs came into the store after it."""
+    links = {n: v for n, v in _links(client, experiment, recipe).items() if n not in run.data.tags}
+    if recipe.step == "evaluate" and "input.model" in links:
+        _send_metrics(client, links["input.model"], _test_errors(recipe, output))
+    _send_tags(client, run.info.run_id, links)  # last: whatever fails before is done again
+
+
+def _sync(folders: list[Path]) -> int:
+    """Number of runs sent."""
     found = [(path.parent, read_recipe(path)) for top in folders for path in sorted(top.rglob("recipe.json"))]
-    sent = 0
+    client, sent, experiments = _client(), 0, set()
     for step in STEPS:  # in this order, so that a run finds those it builds upon
         for folder, recipe in found:
             if recipe.step != step:
                 continue
-            client = _client()
-            known = _tagged(client, _experiment(client, recipe), _identity(recipe))
-            if any(run.info.status == "FINISHED" for run in known):
+            experiment = _experiment(client, recipe)
+            experiments.add(experiment)
+            known = _tagged(client, experiment, _identity(recipe))
+            finished = [run for run in known if run.info.status == "FINISHED"]
+            if finished:
+                _catch_up(client, experiment, finished[0], recipe, folder)
                 continue
             run = _open(recipe, by_process=False)
             _log_outcome(run, recipe, folder)
-            run.client.set_terminated(run.run_id, "FINISHED")
+            client.set_terminated(run.run_id, "FINISHED")
             sent += 1
-    logger.info("sent %d runs to %s", sent, os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
+    for experiment in experiments:
+        _bury_dead(client, experiment)
+    return sent
+
+
+@app.command()
+def sync(
+    folders: Annotated[list[Path], typer.Argument(help="folders below which results lie")] = _RESULTS,
+) -> None:
+    """Send every finished result that the store lacks, complete links, and end the runs whose processes are gone."""
+    uri = _configure()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        logger.info("sent %d runs to %s", _sync(folders), uri)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"{uri}: not everything could be sent ({_first_line(error)}); run the same again") from error
 
 
 @app.command()
 def ui() -> None:
-    """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1."""
-    _client()
+    """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1; of a server, name its address."""
+    store = _configure()
+    if _is_server(store):
+        print(f"MLflow: {store}")
+        return
     for port in range(5000, 5100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 break
     print(f"MLflow: http://127.0.0.1:{port}", flush=True)
-    store = os.environ["MLFLOW_TRACKING_URI"]
     command = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":
     configure_logging()
-    app()
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")
