@@ -14,7 +14,6 @@ help:  ## List the targets
 
 reproduce: .venv/installed  ## Run the default study from data to table and report
 	$(RUN) snakemake --quiet rules
-	@[ results/$(STUDY)/report.html -nt results/$(STUDY)/compare/recipe.json ] || $(MAKE) --no-print-directory report
 	@echo; cat results/$(STUDY)/compare/table.md; echo
 	@echo "table    results/$(STUDY)/compare/table.md"
 	@echo "report   results/$(STUDY)/report.html"
@@ -24,8 +23,13 @@ reproduce: .venv/installed  ## Run the default study from data to table and repo
 ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 	$(RUN) python -m pipeline_steps.tracking ui
 
-report: .venv/installed  ## Write the report of the default study
-	$(RUN) snakemake --quiet all --report results/$(STUDY)/report.html
+watch: .venv/installed  ## Show what every job of a running study last said: epoch, losses, images/s, time left
+	@$(RUN) python -m workflow.watch
+
+compare: .venv/installed  ## Show what differs between two recorded revisions: make compare A=REVISION [B=REVISION]
+	@[ -n "$(A)" ] || { echo "error: A is missing; give a git revision, as in: make compare A=HEAD~1 B=HEAD" >&2; exit 1; }
+	@$(RUN) dvc params diff $(A) $(B)
+	@$(RUN) dvc metrics diff $(A) $(B)
 
 results: .venv/installed  ## Write docs/results.md and docs/findings.md from the studies run here
 	$(RUN) python -m workflow.results_page
@@ -37,6 +41,9 @@ record: .venv/installed  ## Version data and results with DVC, once nothing is l
 
 bench: .venv/installed  ## Measure the speed of rendering, reading and training side by side
 	$(RUN) python -m benchmarks
+
+audit: .venv/installed  ## Ask PyPI for known vulnerabilities of the locked packages
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off
 
 lint: .venv/installed  ## Check style, formatting and types
 	$(BIN)/ruff check .
@@ -50,4 +57,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce ui report results record bench lint test clean
+.PHONY: help reproduce ui watch compare results record bench audit lint test clean

@@ -47,14 +47,14 @@ rule all:
     default_target: True
     input:
         f"{plan.comparison}/recipe.json",
-        *(f"{plan.card(name)}/recipe.json" for name in plan.datasets()),
+        f"{plan.report}/recipe.json",
 
 
 rule all_data:
     input:
         *(f"{plan.crops(name)}/recipe.json" for name in plan.datasets()),
         *(f"{plan.split(name)}/recipe.json" for name in plan.datasets()),
-        *(f"{plan.card(name)}/recipe.json" for name in plan.datasets()),
+        *(f"{folder}/recipe.json" for folder in plan.cards()),
 
 
 rule all_pretrained:

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from typer import Option
 
 from pipeline_steps.comparison.arms import parts_of, several_budgets
@@ -18,9 +17,8 @@ from pipeline_steps.comparison.design import design
 from pipeline_steps.comparison.labels import label_curve, labels_saved
 from pipeline_steps.comparison.reading import Evaluated, Trained, read_evaluation, read_training
 from pipeline_steps.comparison.table import SHOWN, as_markdown, compare_arms
-from pipeline_steps.comparison.worst import best_arm, worst_of_all
+from pipeline_steps.comparison.worst import best_and_worst, first_of_best, worst_of_all
 from pipeline_steps.crops import CropFile
-from pipeline_steps.drawing import shown_rotation
 from pipeline_steps.figures import (
     cumulative_error,
     error_by_yaw,
@@ -32,8 +30,6 @@ from pipeline_steps.figures import (
 )
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison, Labels
-from pipeline_steps.pose.geometry import ANGLES
-from pipeline_steps.pose.metrics import LABEL, PREDICTED
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
@@ -65,20 +61,6 @@ def histories(trainings: list[Trained]) -> pd.DataFrame:
     """arm, seed and every epoch's row of each fine-tuning."""
     tables = [t.history.assign(arm=t.name, seed=t.run["seed"]) for t in trainings]
     return pd.concat(tables, ignore_index=True)
-
-
-def best_and_worst(evaluation: Evaluated, crops: Path) -> Figure:
-    """Faces with the eight smallest and the eight largest errors of one evaluation."""
-    errors = evaluation.shown_error()
-    order = errors.argsort(kind="stable").to_numpy()
-    places = np.concatenate([order[:8], order[8:][-8:]])
-    shown = evaluation.table.iloc[places]
-    with CropFile(crops) as file:
-        rows = [file.source_ids.index(source_id) for source_id in shown.index]
-        images = file.read(np.array(rows))
-    label, predicted = (shown[c].to_numpy(float).reshape(-1, 3, 3) for c in (LABEL, PREDICTED))
-    known = [shown_rotation(r, e) for r, e in zip(label, shown[ANGLES].to_numpy(float), strict=True)]
-    return faces(images, np.array(known), predicted, errors.to_numpy()[places])
 
 
 def dataset_of(crops: Path) -> str:
@@ -115,10 +97,8 @@ def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[
             cumulative_error(cumulative[cumulative["dataset"] == dataset], arms),
             figures / f"{dataset}_cumulative_error.svg",
         )
-        best = best_arm(table, dataset)["arm"]
-        of_best = [e for e in evaluations if e.metrics["dataset"] == dataset and e.arm == best]
-        first = min(of_best, key=lambda e: int(e.metrics["seed"]))
-        save(best_and_worst(first, path), figures / f"{dataset}_faces.svg")
+        shown = best_and_worst(first_of_best(table, dataset, evaluations), path)
+        save(faces(shown.images, shown.label, shown.predicted, shown.error_deg), figures / f"{dataset}_faces.svg")
 
 
 def write_trainings(arms: list[str], trainings: list[Trained], pretrainings: list[Trained], output: Path) -> None:

@@ -26,10 +26,13 @@ matplotlib.rcParams.update(
     }
 )
 
-COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, which most colour-blind readers can tell apart; the first is the baseline's."""
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
+"""Okabe and Ito's, which most colour-blind readers can tell apart, but the two that are pale on white.
 
-STYLES = ("-", "--")
+The first is the baseline's; the report draws it, and all that is black, in the colour of its text.
+"""
+
+STYLES = ("-", "--", ":")
 """Of lines, the next once all colours are used; what then still remains is drawn grey, as one among others."""
 
 
@@ -54,7 +57,7 @@ def _line(axes: Axes, points: pd.DataFrame, place: int, label: str, marker: str 
 def _panels(titles: list[str]) -> tuple[Figure, dict[str, Axes]]:
     """A panel per title, at most four to a row, in one scale."""
     columns, rows = min(4, len(titles)), -(-len(titles) // 4)
-    figure = Figure(figsize=(6.4 if len(titles) == 1 else 4 * columns, 4 if len(titles) == 1 else 3.2 * rows))
+    figure = Figure(figsize=(4.6 if len(titles) == 1 else 4 * columns, 3.4 if len(titles) == 1 else 3.2 * rows))
     places = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for unused in places[len(titles) :]:
         unused.axis("off")
@@ -148,6 +151,16 @@ def pose_histogram(euler_deg: np.ndarray) -> Figure:
     return figure
 
 
+def face_pair(image: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> Image.Image:
+    """One crop twice, with the axes of the label above and the prediction's below; uint8 (S, S, 3), (3, 3), (3, 3)."""
+    pair = Image.new("RGB", (128, 256))
+    for half, rotation in enumerate((label, predicted)):
+        face = Image.fromarray(image).resize((128, 128), Image.Resampling.BICUBIC)
+        draw_axes(face, rotation)
+        pair.paste(face, (0, 128 * half))
+    return pair
+
+
 def faces(images: np.ndarray, label: np.ndarray, predicted: np.ndarray, errors: np.ndarray) -> Figure:
     """The eight best and the eight worst predictions, each as two crops: axes of the label above the prediction's.
 
@@ -161,11 +174,6 @@ def faces(images: np.ndarray, label: np.ndarray, predicted: np.ndarray, errors: 
         axes.axis("off")
         if place >= len(images):
             continue
-        pair = Image.new("RGB", (128, 256))
-        for half, rotation in enumerate((label[place], predicted[place])):
-            face = Image.fromarray(images[place]).resize((128, 128), Image.Resampling.BICUBIC)
-            draw_axes(face, rotation)
-            pair.paste(face, (0, 128 * half))
-        axes.imshow(np.asarray(pair))
+        axes.imshow(np.asarray(face_pair(images[place], label[place], predicted[place])))
         axes.set_title(f"{errors[place]:.1f}°", fontsize=9)
     return figure

@@ -16,11 +16,11 @@ from pipeline_steps.splits import read_split
 Facts = dict[str, str]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Leaves of nested maps as dotted key and value; text as it is, all else as JSON."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
@@ -46,7 +46,7 @@ def _by_name(trainings: list[Trained]) -> dict[str, list[Trained]]:
 def _parameters(trainings: list[Trained]) -> Facts:
     """What one arm's or pretext's trainings were told, whatever the seed, and the size of their pictures."""
     told = dict(trainings[0].recipe.params) | {"image_size": trainings[0].run["image_size"]}
-    return dict(_flat({key: value for key, value in told.items() if key != "seed"}))
+    return dict(flat({key: value for key, value in told.items() if key != "seed"}))
 
 
 def _data(split: Path) -> tuple[str, Facts]:
@@ -84,7 +84,7 @@ def design(
         *_rows("data", dict(of_split.values())),
         *_rows("pretrain", _folded({name: _parameters(of) for name, of in _by_name(pretrainings).items()})),
         *_rows("finetune", _folded(arms)),
-        *_rows("evaluate", {"": dict(_flat(evaluate))}),
-        *_rows("compare", {"": dict(_flat(params.model_dump(mode="json")))}),
+        *_rows("evaluate", {"": dict(flat(evaluate))}),
+        *_rows("compare", {"": dict(flat(params.model_dump(mode="json")))}),
     ]
     return pd.DataFrame(rows, columns=["of", "name", "key", "value"])

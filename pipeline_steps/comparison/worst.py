@@ -1,11 +1,16 @@
 """Where the best arm of a data set and its baseline fail."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from pipeline_steps.comparison.reading import Evaluated
+from pipeline_steps.crops import CropFile
+from pipeline_steps.drawing import shown_rotation
 from pipeline_steps.pose.geometry import ANGLES, matrix_to_euler
-from pipeline_steps.pose.metrics import PREDICTED
+from pipeline_steps.pose.metrics import LABEL, PREDICTED
 
 
 def mean_rotation(rotations: np.ndarray) -> np.ndarray:
@@ -21,6 +26,37 @@ def best_arm(table: pd.DataFrame, dataset: str) -> "pd.Series[str]":
     of_dataset = table[table["dataset"] == dataset]
     best: pd.Series[str] = of_dataset.sort_values(["geodesic", "mae", "arm"]).iloc[0]
     return best
+
+
+class Faces(NamedTuple):
+    """Crops (N, S, S, 3), uint8, with label and prediction (N, 3, 3) and error in degrees (N,), by source id."""
+
+    source_ids: list[str]
+    images: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+    error_deg: np.ndarray
+
+
+def first_of_best(table: pd.DataFrame, dataset: str, evaluations: list[Evaluated]) -> Evaluated:
+    """The evaluation of a data set's best arm with its lowest seed."""
+    best = best_arm(table, dataset)["arm"]
+    of_best = [e for e in evaluations if e.metrics["dataset"] == dataset and e.arm == best]
+    return min(of_best, key=lambda e: int(e.metrics["seed"]))
+
+
+def best_and_worst(evaluation: Evaluated, crops: Path) -> Faces:
+    """The eight smallest and the eight largest errors of one evaluation, in rising order; crops: crops.h5."""
+    errors = evaluation.shown_error()
+    order = errors.argsort(kind="stable").to_numpy()
+    places = np.concatenate([order[:8], order[8:][-8:]])
+    shown = evaluation.table.iloc[places]
+    with CropFile(crops) as file:
+        rows = [file.source_ids.index(source_id) for source_id in shown.index]
+        images = file.read(np.array(rows))
+    label, predicted = (shown[c].to_numpy(float).reshape(-1, 3, 3) for c in (LABEL, PREDICTED))
+    known = [shown_rotation(r, e) for r, e in zip(label, shown[ANGLES].to_numpy(float), strict=True)]
+    return Faces(list(shown.index), images, np.array(known), predicted, errors.to_numpy()[places])
 
 
 def worst(evaluations: list[Evaluated], number: int = 20) -> pd.DataFrame:

@@ -84,9 +84,9 @@ def test_a_study_runs_to_its_table(training: Study, cluster: Cluster):
     fields = "--Format=comment:100,state:20,tres-per-job:20"
     listed = cluster("squeue", "--states=all", "--noheader", f"--jobs={jobs}", fields)
     rules, states, gpus = zip(*(line.split() for line in sorted(listed.splitlines())), strict=True)
-    assert [rule.split("_")[1] for rule in rules] == ["compare", "evaluate", "finetune"]
+    assert [rule.split("_")[1] for rule in rules] == ["compare", "evaluate", "finetune", "write"]
     assert set(states) == {"COMPLETED"}
-    assert gpus == ("N/A", "N/A", "gres:gpu:1")
+    assert gpus == ("N/A", "N/A", "gres:gpu:1", "N/A")
     assert not list(training.folder.glob(".snakemake/slurm_logs/**/*.log")), "Slurm's output of good jobs"
 
 

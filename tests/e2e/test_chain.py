@@ -93,11 +93,3 @@ def test_a_cut_off_crop_file_is_named_with_the_way_out(finished: World, tmp_path
     assert "crops.h5: not a whole crop file" in done.stderr
     assert "delete it and run snakemake again" in done.stderr
     assert not (tmp_path / "split").exists()
-
-
-def test_the_report_holds_the_figures(finished: World, tmp_path: Path):
-    done = finished.snakemake("--report", str(tmp_path / "report.html"))
-    assert done.returncode == 0, done.stderr
-    report = (tmp_path / "report.html").read_text()
-    for name in ("card.html", "table.csv", "rendered_error_by_yaw.svg", "rendered_faces.svg", "training_curves.svg"):
-        assert name in report

@@ -1,6 +1,7 @@
 """What a DVC user expects: record, compare, check out, push and pull, with Snakemake agreeing at every point."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -33,6 +34,11 @@ def test_round_trip(finished: World, tmp_path: Path):
     diff = json.loads(repository("dvc", "metrics", "diff", "HEAD~1", "--json"))
     before, after = (diff["results/tiny/compare/metrics.json"]["rendered.hybrid.reduction"][k] for k in ("old", "new"))
     assert before != after
+    compared = repository("make", "compare", "A=HEAD~1", "B=HEAD", f"BIN={Path(sys.executable).parent}")
+    assert re.search(r"compare\.error +mae +geodesic", compared)
+    assert re.search(rf"rendered\.hybrid\.reduction +{before:.5g}\d* +{after:.5g}", compared)
+    refused = repository("make", "compare", f"BIN={Path(sys.executable).parent}", fails=True)
+    assert "error: A is missing" in refused
 
     repository("dvc", "push")
     shutil.rmtree(repository.folder / ".dvc" / "cache")

@@ -50,12 +50,7 @@ rule describe_dataset:
         recipe=lambda w: plan.recipe_file(f"data/cards/{w.dataset}-{w.size}px"),
         crops=lambda w: result(f"data/crops/{w.dataset}-{w.size}px/crops.h5"),
     output:
-        report(
-            "data/cards/{dataset}-{size}px/card.html",
-            caption="../report/card.rst",
-            category="Data",
-            labels={"data set": "{dataset}", "shows": "data card"},
-        ),
+        "data/cards/{dataset}-{size}px/card.html",
         "data/cards/{dataset}-{size}px/card.json",
         "data/cards/{dataset}-{size}px/contact_sheet.jpg",
         "data/cards/{dataset}-{size}px/recipe.json",

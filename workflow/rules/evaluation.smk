@@ -1,10 +1,23 @@
 # REQUIRED INPUTS  a fine-tuned model; crops and split of a test data set
-# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}, results/{study}/compare[/{question}]
+# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}, results/{study}/compare[/{question}],
+#                  results/{study}[/report/{question}]/report.html
 
 
 def as_options(option, files):
     """The folders of these files, each behind the option's name."""
     return " ".join(f"{option} {os.path.dirname(file)}" for file in files)
+
+
+def compared(wildcards, input):
+    """The options that name what a comparison is made from."""
+    return " ".join(
+        [
+            as_options("--evaluation", input.evaluations),
+            as_options("--training", input.trainings),
+            as_options("--pretraining", input.pretrainings),
+            *(f"--crops {path}" for path in input.crops),
+        ]
+    )
 
 
 rule evaluate:
@@ -33,42 +46,16 @@ rule evaluate:
 COMPARISON = plan.comparison
 
 
-def table_of(name, category, labels):
-    """A table of the comparison, to be shown in the report."""
-    return report(
-        f"{COMPARISON}/{name}.csv",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels=labels,
-    )
-
-
-def figure_of(name, category, dataset, shows, prefix=""):
-    """A figure of the comparison, to be shown in the report."""
-    return report(
-        f"{COMPARISON}/figures/{prefix}{name}.svg",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"data set": dataset, "shows": shows},
-    )
-
-
-PROBES = [
-    f"{COMPARISON}/probes.csv",
-    figure_of(
-        "pretraining_probe",
-        "Training",
-        params.pretrain_on or params.train_on,
-        "pose probe by images seen",
-    ),
-]
+PROBES = ["probes.csv", "figures/pretraining_probe.svg"]
 LABELS = [
-    f"{COMPARISON}/label_curve.csv",
-    table_of("labels_saved", "Results", {"data set": "all", "shows": "labels saved"}),
-    *(
-        figure_of("label_curve", "Results", dataset, "error by labels", f"{dataset}_")
-        for dataset in params.test_on
-    ),
+    "label_curve.csv",
+    "labels_saved.csv",
+    *(f"figures/{dataset}_label_curve.svg" for dataset in params.test_on),
+]
+FIGURES = [
+    f"{dataset}_{figure}"
+    for dataset in params.test_on
+    for figure in ("error_by_yaw", "cumulative_error", "faces")
 ]
 
 
@@ -82,42 +69,49 @@ rule compare:
         crops=[result(f"{folder}/crops.h5") for folder in plan.test_crops()],
     output:
         f"{COMPARISON}/table.md",
-        table_of("table", "Results", {"data set": "all", "shows": "errors of all arms"}),
-        table_of(
-            "costs",
-            "Training",
-            {"data set": params.train_on, "shows": "costs of all arms"},
-        ),
+        f"{COMPARISON}/table.csv",
+        f"{COMPARISON}/costs.csv",
         f"{COMPARISON}/metrics.json",
         f"{COMPARISON}/design.csv",
         f"{COMPARISON}/worst.csv",
         f"{COMPARISON}/error_by_yaw.csv",
         f"{COMPARISON}/cumulative_error.csv",
         f"{COMPARISON}/training_curves.csv",
-        figure_of(
-            "training_curves", "Training", params.train_on, "validation error by epoch"
-        ),
-        [
-            figure_of(figure, "Results", dataset, shows, f"{dataset}_")
-            for dataset in params.test_on
-            for figure, shows in (
-                ("error_by_yaw", "error by yaw"),
-                ("cumulative_error", "cumulative error"),
-                ("faces", "best and worst predictions"),
-            )
-        ],
-        PROBES if plan.pretrainings() else [],
-        LABELS if plan.label_curves() else [],
+        f"{COMPARISON}/figures/training_curves.svg",
+        [f"{COMPARISON}/figures/{figure}.svg" for figure in FIGURES],
+        [f"{COMPARISON}/{name}" for name in (PROBES if plan.pretrainings() else [])],
+        [f"{COMPARISON}/{name}" for name in (LABELS if plan.label_curves() else [])],
         f"{COMPARISON}/recipe.json",
     log:
         f"logs/compare/{plan.study}{params.question and '-' + params.question or ''}.log",
     params:
-        evaluations=lambda w, input: as_options("--evaluation", input.evaluations),
-        trainings=lambda w, input: as_options("--training", input.trainings),
-        pretrainings=lambda w, input: as_options("--pretraining", input.pretrainings),
-        splits=lambda w, input: as_options("--split", input.splits),
-        crops=lambda w, input: " ".join(f"--crops {path}" for path in input.crops),
         folder=COMPARISON,
+        compared=compared,
+        splits=lambda w, input: as_options("--split", input.splits),
     shell:
-        "python -m pipeline_steps.compare --recipe {input.recipe} --output {params.folder} {params.evaluations}"
-        " {params.trainings} {params.pretrainings} {params.splits} {params.crops} 2>&1 | tee {log}"
+        "python -m pipeline_steps.compare --recipe {input.recipe} --output {params.folder}"
+        " {params.compared} {params.splits} 2>&1 | tee {log}"
+
+
+rule write_report:
+    input:
+        recipe=plan.recipe_file(plan.report),
+        comparison=result(f"{COMPARISON}/recipe.json"),
+        cards=[result(f"{folder}/recipe.json") for folder in plan.cards()],
+        evaluations=[result(f"{folder}/recipe.json") for folder in plan.evaluations()],
+        trainings=[result(f"{folder}/recipe.json") for folder in plan.finetunings()],
+        pretrainings=[result(f"{folder}/recipe.json") for folder in plan.pretrainings()],
+        crops=[result(f"{folder}/crops.h5") for folder in plan.test_crops()],
+    output:
+        f"{plan.report}/report.html",
+        f"{plan.report}/recipe.json",
+    log:
+        f"logs/write_report/{plan.study}{params.question and '-' + params.question or ''}.log",
+    params:
+        folder=plan.report,
+        comparison=COMPARISON,
+        compared=compared,
+        cards=lambda w, input: as_options("--card", input.cards),
+    shell:
+        "python -m pipeline_steps.write_report --recipe {input.recipe} --output {params.folder}"
+        " --comparison {params.comparison} {params.compared} {params.cards} 2>&1 | tee {log}"

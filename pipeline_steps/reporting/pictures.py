@@ -1,0 +1,41 @@
+"""Figures and photographs as parts of one HTML file."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from pipeline_steps.comparison.worst import Faces
+from pipeline_steps.errors import UserError
+from pipeline_steps.figures import face_pair
+
+
+def inline_svg(path: Path, title: str) -> Markup:
+    """A figure that matplotlib wrote, with ids of its own and without what would style the page around it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        figure = text[text.index("<svg") :]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a whole figure ({error}); delete it and run snakemake again") from error
+    figure = re.sub(r"<(metadata|style)\b.*?</\1>", "", figure, flags=re.DOTALL)
+    figure = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", figure)
+    return Markup(figure.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1))
+
+
+def width_of(figure: Markup) -> float:
+    """Width of an SVG in points."""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', figure)
+    return float(found[1]) if found else 0.0
+
+
+def face_images(faces: Faces) -> list[dict[str, str]]:
+    """source: data URI of a JPEG, label's axes above the prediction's; name: source id; error: in degrees."""
+    shown = []
+    for name, image, label, predicted, error in zip(*faces, strict=True):
+        buffer = io.BytesIO()
+        face_pair(image, label, predicted).save(buffer, "JPEG", quality=85)
+        uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        shown.append({"source": uri, "name": name, "error": f"{error:.1f}°"})
+    return shown
