@@ -13,6 +13,16 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.progress import configure_logging, logger
 from pipeline_steps.stopping import end_on_sigterm
 
+_REFUSED = "may not be read or written here; change its permissions"
+_MENDS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "your quota of the disk is used up; free some space",
+    errno.EROFS: "lies on a file system that may only be read; choose another place, or mount it writable,",
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+}
+"""What to do about errors of the system that have nothing to do with the code, by number."""
+
 
 def is_main_process() -> bool:
     """Whether this process, of several that share a training, is the one that speaks and writes."""
@@ -32,7 +42,6 @@ def main(command: Callable[..., Any]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}" if is_main_process() else 1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _MENDS:
             raise
-        where = error.filename or "the output"
-        sys.exit(f"error: {where}: the disk is full; free some space and run the same command again")
+        sys.exit(f"error: {error.filename or 'the output'}: {_MENDS[error.errno]} and run the same command again")

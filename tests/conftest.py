@@ -29,6 +29,13 @@ class World:
 
     def snakemake(self, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
         """Run snakemake on the tiny study, changed by an overlay."""
+        with self.started(*arguments, overlay=overlay) as process:
+            said, told = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, told)
+
+    @contextmanager
+    def started(self, *arguments: str, overlay: dict | None = None) -> Iterator[subprocess.Popen]:
+        """Snakemake on the tiny study, which is killed with the block where it has not ended."""
         configs = [str(TINY)]
         if overlay:
             path = self.folder / "overlay.yaml"
@@ -37,9 +44,14 @@ class World:
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
         command += ["--snakefile", str(self.repository / "Snakefile"), *arguments, "--configfile", *configs]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        return subprocess.run(
-            command, cwd=self.repository, env=environment, text=True, capture_output=True, check=False, timeout=600
+        process = subprocess.Popen(
+            command, cwd=self.repository, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def training(self, module: str, recipe: Path, output: Path, checkpoints: Path) -> list[str]:
         """The command of a training, by itself, on this study's data."""

@@ -1,8 +1,8 @@
 """The jobs of a study as recipes, and which of them are up to date.
 
 A recipe is written where its key says, once, and never changes. Its modification time is the only thing that decides
-whether Snakemake runs the job: long ago where the result's own `recipe.json` is equal, now where it is not. So the
-answer depends on content alone, and is the same in a fresh clone whose results were restored.
+whether Snakemake runs the job: long ago where the result's own `recipe.json` is equal, else later than the result. So
+the answer depends on content alone, and is the same in a fresh clone whose results were restored.
 """
 
 import ast
@@ -49,7 +49,7 @@ def _imports(module: Path) -> frozenset[Path]:
 
 
 def code_of(*modules: str) -> dict[str, str]:
-    """SHA-256, by path, of the given modules of pipeline_steps and all project modules they import."""
+    """SHA-256, by path, of the given modules of pipeline_steps, all they import of it, and templates beside them."""
     waiting = [ROOT / "pipeline_steps" / f"{module}.py" for module in modules]
     seen: set[Path] = set()
     while waiting:
@@ -57,11 +57,18 @@ def code_of(*modules: str) -> dict[str, str]:
         if module not in seen and module.stem not in NEUTRAL:
             seen.add(module)
             waiting += _imports(module)
+    seen.update(*(module.parent.glob("*.j2") for module in seen))
     return {str(path.relative_to(ROOT)): sha256(path) for path in sorted(seen)}
 
 
 def _dump(value: BaseModel) -> Any:
     return value.model_dump(mode="json")
+
+
+def _after(folder: Path) -> float:
+    """A moment later than all results in a folder, also where the clock has been put back since they were made."""
+    made = (path.stat().st_mtime for path in folder.iterdir() if path.is_file()) if folder.is_dir() else ()
+    return max(time.time(), *(moment + 1 for moment in made), 0)
 
 
 class Plan:
@@ -77,6 +84,7 @@ class Plan:
         self.results = f"results/{self.study}"
         self.evaluated = f"{self.results}/" + ("evaluate" if params.evaluate.part == "test" else "validate")
         self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
+        self.report = self.results + (f"/report/{params.question}" if params.question else "")
         for name in self.datasets():
             self._plan_data(name)
         for seed in params.seeds:
@@ -84,13 +92,11 @@ class Plan:
                 self._plan_pretrain(name, seed)
             for arm in params.arms:
                 self._plan_arm(arm, seed)
-        self._add(
-            self.comparison,
-            "compare",
-            {"study": self.study, **({"question": params.question} if params.question else {})},
-            {"compare": _dump(params.compare)},
-            {folder: folder for folder in sorted(self.compared())},
-        )
+        job: dict[str, str | int] = {"study": self.study, **({"question": params.question} if params.question else {})}
+        compared = {folder: folder for folder in sorted(self.compared())}
+        self._add(self.comparison, "compare", job, {"compare": _dump(params.compare)}, compared)
+        shown = {folder: folder for folder in sorted([self.comparison, *self.cards(), *self.compared()])}
+        self._add(self.report, "write_report", job, {}, shown)
 
     def _add(
         self,
@@ -117,6 +123,10 @@ class Plan:
     def card(self, name: str) -> str:
         """Folder of a data set's card."""
         return f"data/cards/{name}-{self.params.crops.size}px"
+
+    def cards(self) -> list[str]:
+        """Folders of all data sets' cards."""
+        return [self.card(name) for name in self.datasets()]
 
     def split(self, name: str) -> str:
         """Folder of a data set's split."""
@@ -303,5 +313,5 @@ class Plan:
             if not path.exists() or path.read_text() != text:
                 with whole_file(path) as temporary:
                     temporary.write_text(text)
-            moment = 86400.0 if self.is_current(folder) else time.time()
+            moment = 86400.0 if self.is_current(folder) else _after(Path(folder))
             os.utime(path, (moment, moment))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.slurm import wait_for
 from tests.conftest import ROOT, World
 
 pytestmark = pytest.mark.e2e
 
-AFTER = {"compare": 1, "all": 1}
+AFTER = {"compare": 1, "write_report": 1, "all": 1}
 CUT_OFF = {
     "data/crops/rendered-32px/crops.h5": {
         **{"crop_faces": 1, "split_dataset": 1, "describe_dataset": 1, "pretrain": 1, "finetune": 4, "evaluate": 4},
@@ -51,3 +52,35 @@ def test_an_exploding_loss_names_epoch_batch_and_rate(finished: World, tmp_path:
     ), "the second of five equal steps of the warm-up"
     assert not (tmp_path / "output").exists()
     assert not (checkpoints / "last.ckpt").exists(), "a broken epoch is not kept"
+
+
+def test_results_that_may_not_be_written_to_are_named(finished: World, tmp_path: Path):
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("a file system can be mounted by root alone")
+    try:
+        recipe = finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json"
+        command = finished.training("pipeline_steps.finetune", recipe, folder / "output", tmp_path / "checkpoints")
+        environment = os.environ | {"HEADPOSE_TRACKING": "off"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {folder}/output: lies on a file system that may only be read; choose another place, or mount it "
+        "writable, and run the same command again"
+    )
+
+
+def test_of_two_runs_in_one_folder_the_second_stands_back(copy: World):
+    change = {"arms": {"another": {"init": "random", "auxiliary": {"puzzling": 0.2}}}}
+    with copy.started(overlay=change) as first:
+        wait_for(lambda: list(copy.folder.glob(".snakemake/locks/*")), "lock")
+        second = copy.snakemake(overlay=change)
+        assert first.poll() is None, "ended too early to prove anything"
+        assert second.returncode != 0
+        assert "cannot be locked" in second.stdout + second.stderr
+        said = first.communicate(timeout=600)
+        assert first.returncode == 0, said
+    assert not copy.planned(change)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -79,6 +81,9 @@ def test_weights_of_another_backbone_are_refused_by_name(tmp_path):
         load_weights(Backbone("resnet18"), tmp_path / "broken.pth")
 
 
+TIMES = ["seconds", "images_per_second"]
+
+
 def finetune(world: World, folder: Path, recipe: Path) -> list[str]:
     return world.training("pipeline_steps.finetune", recipe, folder / "output", folder / "checkpoints")
 
@@ -91,8 +96,11 @@ def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path:
     recipe.write_text(json.dumps(made))
     environment = {"PATH": "/usr/bin:/bin", "HEADPOSE_TRACKING": "off", "PYTHONPATH": str(ROOT)}
 
-    def run(folder: Path) -> None:
-        subprocess.run(finetune(finished, folder, recipe), env=environment, cwd=tmp_path, check=True)
+    def run(folder: Path) -> str:
+        command = finetune(finished, folder, recipe)
+        done = subprocess.run(command, env=environment, cwd=tmp_path, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
 
     run(tmp_path / "whole")
     killed = tmp_path / "killed"
@@ -104,14 +112,19 @@ def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path:
     process.wait()
     assert (killed / "checkpoints/last.ckpt").exists()
     assert not (killed / "output/model.safetensors").exists(), "killed too late to prove anything"
-    run(killed)
-    whole, resumed = (load_file(tmp_path / name / "output/model.safetensors") for name in ("whole", "killed"))
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
-    histories = [pd.read_csv(tmp_path / name / "output/history.csv") for name in ("whole", "killed")]
-    same = [h.drop(columns=["seconds", "images_per_second"]) for h in histories]
-    pd.testing.assert_frame_equal(*same)
-    assert not (killed / "checkpoints").exists()
+    cut_off = tmp_path / "cut off"
+    shutil.copytree(killed, cut_off)
+    os.truncate(cut_off / "checkpoints/last.ckpt", 10_000)
+    assert "cannot be read" not in run(killed)
+    assert "last.ckpt cannot be read" in run(cut_off)
+    whole = load_file(tmp_path / "whole/output/model.safetensors")
+    history = pd.read_csv(tmp_path / "whole/output/history.csv").drop(columns=TIMES)
+    for folder in (killed, cut_off):
+        again = load_file(folder / "output/model.safetensors")
+        assert whole.keys() == again.keys()
+        assert all(torch.equal(whole[key], again[key]) for key in whole)
+        pd.testing.assert_frame_equal(history, pd.read_csv(folder / "output/history.csv").drop(columns=TIMES))
+        assert not (folder / "checkpoints").exists()
 
 
 @pytest.mark.workflow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from workflow.plan import Plan
 
 pytestmark = pytest.mark.workflow
 
-ROTATION_CHAIN = {"pretrain": 1, "finetune": 2, "evaluate": 2, "compare": 1, "all": 1}
-EVERYTHING_TRAINED = {"pretrain": 1, "finetune": 4, "evaluate": 4, "compare": 1, "all": 1}
+ROTATION_CHAIN = {"pretrain": 1, "finetune": 2, "evaluate": 2, "compare": 1, "write_report": 1, "all": 1}
+EVERYTHING_TRAINED = {"pretrain": 1, "finetune": 4, "evaluate": 4, "compare": 1, "write_report": 1, "all": 1}
 
 DESCRIBED = {"split_dataset": 1, "describe_dataset": 1}
 RESPLIT = {"split_dataset": 1, **EVERYTHING_TRAINED}
@@ -23,37 +24,45 @@ RERENDERED = {"acquire_dataset": 1, "crop_faces": 1, **DESCRIBED, **EVERYTHING_T
 
 CHANGES = [
     ("nothing", {}, {}),
-    ("learning rate", {"finetune": {"learning_rate": 0.002}}, {"finetune": 4, "evaluate": 4, "compare": 1, "all": 1}),
+    (
+        "learning rate",
+        {"finetune": {"learning_rate": 0.002}},
+        {"finetune": 4, "evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
+    ),
     (
         "auxiliary weight of one arm",
         {"arms": {"hybrid": {"auxiliary": {"puzzling": 0.5}}}},
-        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1},
     ),
     (
         "parameter of an auxiliary task",
         {"pretext": {"puzzling": {"dropout": 0.1}}},
-        {"finetune": 2, "evaluate": 2, "compare": 1, "all": 1},
+        {"finetune": 2, "evaluate": 2, "compare": 1, "write_report": 1, "all": 1},
     ),
     ("schedule of pre-training", {"pretrain": {"epochs": 2}}, ROTATION_CHAIN),
     (
         "a new arm",
         {"arms": {"third": {"init": "random", "auxiliary": {"rotation": 0.1}}}},
-        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1},
     ),
     ("a new seed", {"seeds": [0, 1]}, EVERYTHING_TRAINED),
     ("crop size", {"crops": {"size": 48}}, {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
-    ("labelled people", {"labels": {"subjects": 2}}, {"finetune": 4, "evaluate": 4, "compare": 1, "all": 1}),
+    (
+        "labelled people",
+        {"labels": {"subjects": 2}},
+        {"finetune": 4, "evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
+    ),
     (
         "labelled people of one arm",
         {"arms": {"hybrid": {"labels": {"subjects": 2}}}},
-        {"finetune": 1, "evaluate": 1, "compare": 1, "all": 1},
+        {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1},
     ),
     ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
-    ("another question", {"question": "roles"}, {"compare": 1, "all": 1}),
+    ("another question", {"question": "roles"}, {"compare": 1, "write_report": 1, "all": 1}),
     (
         "a part of the variations",
         {"variations": {"few": {"labels": {"subjects": 1}}, "more": {}}},
-        {"finetune": 8, "evaluate": 8, "compare": 1, "all": 1},
+        {"finetune": 8, "evaluate": 8, "compare": 1, "write_report": 1, "all": 1},
     ),
     ("tracking", {"tracking": {"uri": "sqlite:///elsewhere.db"}}, {}),
 ]
@@ -72,7 +81,7 @@ def test_a_revert_runs_nothing(finished: World):
 def test_restored_outputs_give_the_same_answers(copy: World):
     assert not copy.planned()
     change = {"finetune": {"learning_rate": 0.002}}
-    assert copy.planned(change) == Counter({"finetune": 4, "evaluate": 4, "compare": 1, "all": 1})
+    assert copy.planned(change) == Counter({"finetune": 4, "evaluate": 4, "compare": 1, "write_report": 1, "all": 1})
     assert not copy.planned()
 
 
@@ -81,8 +90,8 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
     world = World(finished.folder, repository)
     assert not world.planned()
     for module, expected in (
-        ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "all": 1}),
-        ("pose/metrics.py", {"evaluate": 4, "compare": 1, "all": 1}),
+        ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "write_report": 1, "all": 1}),
+        ("pose/metrics.py", {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1}),
         ("rendering/photographs.py", RERENDERED),
         ("pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
         ("acquisition/download.py", {}),
@@ -96,6 +105,19 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
         path.write_text(text)
     (repository / "pipeline_steps/pretext/puzzling.py").touch()
     assert not world.planned(), "a touch without a change runs nothing"
+
+
+@pytest.mark.parametrize("days", [1, -30], ids=["clock put back", "clock put forward"])
+def test_a_clock_that_jumps_changes_nothing(copy: World, days: int):
+    moment = time.time() + days * 86400
+    for path in (p for top in ("data", "results") for p in (copy.folder / top).rglob("*.*")):
+        os.utime(path, (moment, moment))
+    assert not copy.planned()
+    change = {"compare": {"confidence": 0.9}}
+    assert copy.planned(change) == Counter({"compare": 1, "write_report": 1, "all": 1})
+    done = copy.snakemake(overlay=change)
+    assert done.returncode == 0, done.stderr
+    assert not copy.planned(change)
 
 
 def test_facts_of_the_machine_run_nothing(finished: World):
