@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH"
+SEED ?= 0
 STUDY := $(shell sed -n 's/^study: *//p' params.yaml)
 
 help:  ## List the targets
@@ -19,6 +20,11 @@ reproduce: .venv/installed  ## Run the default study from data to table and repo
 	@echo "report   results/$(STUDY)/report.html"
 	@echo "models   results/$(STUDY)/finetune/*/seed*/model.safetensors"
 	@echo "runs     make ui"
+
+export: .venv/installed  ## Export a model for use elsewhere: make export ARM=NAME [SEED=0]
+	@[ -n "$(ARM)" ] || { echo "error: ARM is missing; give an arm of the study, as in: make export ARM=hybrid" >&2; exit 1; }
+	$(RUN) snakemake --quiet rules results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json
+	@echo "model    results/$(STUDY)/export/$(ARM)/seed$(SEED)/"
 
 ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 	$(RUN) python -m pipeline_steps.tracking ui
@@ -57,4 +63,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce ui watch compare results record bench audit lint test clean
+.PHONY: help reproduce export ui watch compare results record bench audit lint test clean

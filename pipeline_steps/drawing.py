@@ -6,14 +6,20 @@ from PIL import Image, ImageDraw
 from pipeline_steps.pose.geometry import euler_to_matrix
 
 
-def draw_axes(picture: Image.Image, rotation: np.ndarray) -> None:
-    """Draw the head's axes, the columns of the matrix: sideways red, up green, nose blue. Nothing where it is NaN."""
+def draw_axes(
+    picture: Image.Image, rotation: np.ndarray, centre: np.ndarray | None = None, side: float | None = None
+) -> None:
+    """Draw the head's axes, the columns of the matrix: sideways red, up green, nose blue. Nothing where it is NaN.
+
+    centre: (2,) and side: of the head's square, in pixels; by default the whole picture's.
+    """
     if not np.isfinite(rotation).all():
         return
-    pen, half = ImageDraw.Draw(picture), np.array(picture.size) / 2
+    pen, size = ImageDraw.Draw(picture), np.array(picture.size)
+    start, length = size / 2 if centre is None else centre, float(size.min()) if side is None else side
     for axis, colour in zip(rotation.T, ("#d55e00", "#009e73", "#0072b2"), strict=True):
-        tip = half + 0.45 * half.min() * axis[:2] * [1, -1]
-        pen.line([tuple(half), tuple(tip)], fill=colour, width=max(1, picture.width // 40))
+        tip = start + 0.225 * length * axis[:2] * [1, -1]
+        pen.line([tuple(start), tuple(tip)], fill=colour, width=max(1, int(length) // 40))
 
 
 def shown_rotation(rotation: np.ndarray, euler_deg: np.ndarray) -> np.ndarray:

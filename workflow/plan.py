@@ -1,7 +1,7 @@
 """The jobs of a study as recipes, and which of them are up to date.
 
 A recipe is written where its key says, once, and never changes. Its modification time is the only thing that decides
-whether Snakemake runs the job: long ago where the result's own `recipe.json` is equal, else later than the result. So
+whether Snakemake runs the job: long ago where the result's own `recipe.json` is equal, now where it is not. So
 the answer depends on content alone, and is the same in a fresh clone whose results were restored.
 """
 
@@ -65,10 +65,14 @@ def _dump(value: BaseModel) -> Any:
     return value.model_dump(mode="json")
 
 
-def _after(folder: Path) -> float:
-    """A moment later than all results in a folder, also where the clock has been put back since they were made."""
-    made = (path.stat().st_mtime for path in folder.iterdir() if path.is_file()) if folder.is_dir() else ()
-    return max(time.time(), *(moment + 1 for moment in made), 0)
+def _date_back(folder: Path, now: float) -> None:
+    """Give results from the future, as a clock that has been put back leaves them, a date just before `now`.
+
+    Else they would look newer than a changed recipe, and older outputs than their inputs stop Snakemake.
+    """
+    for path in (*folder.glob("*.*"), *folder.glob("figures/*.*")):
+        if path.stat().st_mtime > now:
+            os.utime(path, (now - 1, now - 1))
 
 
 class Plan:
@@ -153,6 +157,10 @@ class Plan:
         """Folders of all evaluations."""
         tail = [folder.removeprefix(f"{self.results}/finetune/") for folder in self.finetunings()]
         return [f"{self.evaluated}/{name}/{t}" for name in self.params.test_on for t in tail]
+
+    def evaluations_of(self, arm: str, seed: int) -> list[str]:
+        """Folders of one model's evaluations."""
+        return [f"{self.evaluated}/{name}/{arm}/seed{seed}" for name in self.params.test_on]
 
     def splits(self) -> list[str]:
         """Folders of all data sets' splits."""
@@ -271,6 +279,9 @@ class Plan:
                 {"evaluate": _dump(self.params.evaluate)},
                 {"model": folder, "crops": self.crops(dataset), "split": self.split(dataset)},
             )
+        tested = {folder: folder for folder in self.evaluations_of(name, seed)}
+        learnt_from = self.training_data() | {"model": folder, "card": self.card(self.params.train_on)}
+        self._add(f"{self.results}/export/{name}/seed{seed}", "export_model", job, {}, learnt_from | tested)
 
     def recipe_file(self, folder: str) -> str:
         """Path of the recipe that the results in `folder` are to be made by."""
@@ -313,5 +324,7 @@ class Plan:
             if not path.exists() or path.read_text() != text:
                 with whole_file(path) as temporary:
                     temporary.write_text(text)
-            moment = 86400.0 if self.is_current(folder) else _after(Path(folder))
+            now = time.time()
+            _date_back(Path(folder), now)
+            moment = 86400.0 if self.is_current(folder) else now
             os.utime(path, (moment, moment))

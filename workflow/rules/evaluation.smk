@@ -1,6 +1,6 @@
 # REQUIRED INPUTS  a fine-tuned model; crops and split of a test data set
 # OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}, results/{study}/compare[/{question}],
-#                  results/{study}[/report/{question}]/report.html
+#                  results/{study}[/report/{question}]/report.html, results/{study}/export/{arm}/seed{seed} where asked for
 
 
 def as_options(option, files):
@@ -41,6 +41,39 @@ rule evaluate:
     shell:
         "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {input.model} --crops {input.crops}"
         " --split {input.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"
+
+
+rule export_model:
+    input:
+        recipe=lambda w: plan.recipe_file(f"{plan.results}/export/{w.arm}/seed{w.seed}"),
+        model=lambda w: result(
+            f"{plan.results}/finetune/{w.arm}/seed{w.seed}/model.safetensors"
+        ),
+        crops=result(f"{plan.crops(params.train_on)}/crops.h5"),
+        split=result(f"{plan.split(params.train_on)}/split.json"),
+        card=result(f"{plan.card(params.train_on)}/recipe.json"),
+        evaluations=lambda w: [
+            result(f"{folder}/recipe.json")
+            for folder in plan.evaluations_of(w.arm, w.seed)
+        ],
+    output:
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.onnx",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/model_int8.onnx",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.pt2",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.safetensors",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/export.json",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/README.md",
+        f"{plan.results}/export/{{arm}}/seed{{seed}}/recipe.json",
+    log:
+        f"logs/export_model/{plan.study}-{{arm}}-seed{{seed}}.log",
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
+        card=plan.card(params.train_on),
+        evaluations=lambda w, input: as_options("--evaluation", input.evaluations),
+    shell:
+        "python -m pipeline_steps.export_model --recipe {input.recipe} --model {input.model} --crops {input.crops}"
+        " --split {input.split} --card {params.card} {params.evaluations} --output {params.folder}"
+        " --threads {threads} 2>&1 | tee {log}"
 
 
 COMPARISON = plan.comparison

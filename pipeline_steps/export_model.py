@@ -1,0 +1,134 @@
+"""Export one trained model for use elsewhere: ONNX in 32 and 8 bits, torch.export, safetensors, and a model card.
+
+python -m pipeline_steps.export_model --recipe RECIPE --model model.safetensors --crops CROPS.h5 --split SPLIT.json
+    --card CARD_DIR [--evaluation DIR ...] --output DIR
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import jinja2
+import numpy as np
+import torch
+from typer import Option
+
+from pipeline_steps.crops import CropFile
+from pipeline_steps.errors import UserError
+from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.network.inference import load_model, predict_rotations
+from pipeline_steps.pose.geometry import geodesic_distance_deg
+from pipeline_steps.prediction.detector import FaceDetector
+from pipeline_steps.prediction.head_pose import face_place
+from pipeline_steps.prediction.onnx_model import OPSET, OnnxModel, exported, write_int8, write_onnx
+from pipeline_steps.progress import logger
+from pipeline_steps.recipe import Inputs, read_recipe, seal
+from pipeline_steps.splits import read_split
+from pipeline_steps.step import main
+
+ALLOWED_DEG = 0.01
+"""Largest geodesic distance between ONNX and torch on real crops."""
+CALIBRATION, CHECKED = 256, 512
+"""Most crops that 8-bit ranges are taken from, and that the exports are held against each other on."""
+SEARCHED = 256
+"""Pixels of a crop's side while a face is looked for in it."""
+
+
+def _some(file: CropFile, source_ids: list[str], number: int) -> np.ndarray:
+    """At most `number` rows of the given images, spread over all of them."""
+    wanted = set(source_ids)
+    rows: np.ndarray = np.array([row for row, name in enumerate(file.source_ids) if name in wanted], int)
+    spread: np.ndarray = rows[np.unique(np.linspace(0, len(rows) - 1, min(number, len(rows)), dtype=int))]
+    return spread
+
+
+def compared(file: CropFile, rows: np.ndarray, torch_rotation: np.ndarray, output: Path) -> dict[str, float]:
+    """How far both ONNX files are from torch and, where labels are known, what 8 bits cost; all in degrees."""
+    images, found = file.read(rows), {"checked_images": float(len(rows))}
+    rotation = {name: OnnxModel(output / f"{name}.onnx")(images) for name in ("model", "model_int8")}
+    for name, predicted in rotation.items():
+        distance = geodesic_distance_deg(torch_rotation, predicted)
+        found |= {f"{name}_from_torch_worst": float(distance.max()), f"{name}_from_torch_mean": float(distance.mean())}
+    labels = file.rotation[rows].astype(float)
+    if (known := np.isfinite(labels).all((1, 2))).any():
+        for name, predicted in rotation.items():
+            error = geodesic_distance_deg(labels[known], predicted[known])
+            found[f"{name}_geodesic_error"] = float(error.mean())
+    return found
+
+
+def export_model(
+    recipe: Annotated[Path, Option(help="parameters of this job")],
+    model: Annotated[Path, Option(help="model.safetensors of the arm")],
+    crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
+    split: Annotated[Path, Option(help="split.json of the training data set")],
+    card: Annotated[Path, Option(help="folder of the training data set's card")],
+    output: Annotated[Path, Option(help="folder for the exported files")],
+    evaluation: Annotated[list[Path] | None, Option(help="folder of one evaluation of the model; repeat")] = None,
+    threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Write the exports, check them on crops of the validation people, and describe the model."""
+    torch.set_num_threads(threads)
+    made, inputs = read_recipe(recipe), Inputs(model, crops, split)
+    network, about = load_model(model)
+    data, parts = json.loads((card / "card.json").read_text()), read_split(split)
+    licence = (data["record"] or {}).get("licence", "not stated")
+    metadata = about | {"trained_on": data["dataset"], "licence_of_the_data": licence, "recipe": made.key}
+    metadata |= {"frame": "x to the image's right, y up, z towards the viewer; camera from head"}
+    with CropFile(crops) as file:
+        calibration = file.read(_some(file, parts.train, CALIBRATION))
+        looked_at = file.read_with_context(_some(file, parts.train, CALIBRATION))
+        metadata["face_place"] = json.dumps(face_place(looked_at, file.size, FaceDetector(SEARCHED, threads=threads)))
+    program = exported(network, int(about["image_size"]))
+    output.mkdir(parents=True, exist_ok=True)
+    write_onnx(program, output / "model.onnx", metadata)
+    with whole_file(output / "model.pt2") as temporary:
+        torch.export.save(program, temporary.with_suffix(".pt2"))
+        temporary.with_suffix(".pt2").replace(temporary)
+    with whole_file(output / "model.safetensors") as temporary:
+        shutil.copyfile(model, temporary)
+    write_int8(output / "model.onnx", output / "model_int8.onnx", calibration, metadata)
+    with CropFile(crops) as file:
+        rows = _some(file, parts.validation, CHECKED)
+        measured = compared(file, rows, predict_rotations(network, file.read(rows)), output)
+    if not measured["model_from_torch_worst"] < ALLOWED_DEG:
+        (output / "model.onnx").unlink()
+        raise UserError(
+            f"{model}: its ONNX export differs from torch by {measured['model_from_torch_worst']:.3f} degrees on "
+            f"{crops}, more than {ALLOWED_DEG}; try another version of torch or onnxruntime"
+        )
+    write_json(output / "export.json", {**made.job, **measured, "opset": OPSET, "image_size": int(about["image_size"])})
+    errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
+    with whole_file(output / "README.md") as temporary:
+        temporary.write_text(model_card(made.job, about, data, measured, errors), encoding="utf-8")
+    job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
+    logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
+    seal(made, output / "recipe.json", inputs)
+
+
+def model_card(
+    job: dict[str, str | int],
+    about: dict[str, str],
+    data: dict[str, Any],
+    measured: dict[str, float],
+    errors: list[dict[str, Any]],
+) -> str:
+    """The model's README: what it saw, how it errs, where not to use it; errors: its evaluations' metrics.json."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = (Path(__file__).parent / "prediction" / "model_card.md.j2").read_text(encoding="utf-8")
+    crop = json.loads(about["crop"])
+    return environment.from_string(template).render(
+        job=job,
+        about=about,
+        crop=crop,
+        data=data,
+        measured=measured,
+        errors=errors,
+        record=data["record"] or {},
+        opset=OPSET,
+    )
+
+
+if __name__ == "__main__":
+    main(export_model)

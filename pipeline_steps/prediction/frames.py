@@ -1,0 +1,79 @@
+"""Pictures from files, folders, patterns, videos and cameras, one after the other."""
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from pipeline_steps.errors import UserError, brief
+from pipeline_steps.pictures import UNREADABLE, open_rgb
+from pipeline_steps.progress import logger
+
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
+
+
+class Frame(NamedTuple):
+    """picture: uint8 (H, W, 3), RGB, None where it cannot be read. seconds: since the beginning, 0 for a picture."""
+
+    source: str
+    number: int
+    seconds: float
+    picture: np.ndarray | None
+
+
+def sources(names: list[str]) -> list[str]:
+    """The files that folders and patterns stand for; UserError where there is none."""
+    found: list[str] = []
+    for name in names:
+        path = Path(name)
+        if name.startswith("camera:"):
+            found.append(name)
+        elif path.is_dir():
+            inside = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PICTURES | VIDEOS)
+            if not inside:
+                raise UserError(f"{name}: no picture or video in this folder ({', '.join(sorted(PICTURES | VIDEOS))})")
+            found += inside
+        elif path.exists():
+            found.append(name)
+        elif matching := sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute ones
+            found += matching
+        else:
+            raise UserError(f"{name}: no such file; give pictures, folders, patterns, videos, or camera:0")
+    return found
+
+
+def frames(source: str) -> Iterator[Frame]:
+    """The frames of one source of `sources`; a picture is its only frame."""
+    if source.startswith("camera:") or Path(source).suffix.lower() in VIDEOS:
+        yield from _film(source)
+        return
+    try:
+        yield Frame(source, 0, 0.0, np.asarray(open_rgb(Path(source))))
+    except UNREADABLE as error:
+        logger.warning("%s: skipped: %s", source, brief(error))
+        yield Frame(source, 0, 0.0, None)
+
+
+def _film(source: str) -> Iterator[Frame]:
+    number = source.removeprefix("camera:")
+    if source.startswith("camera:") and not number.isdigit():
+        raise UserError(f"{source}: not a camera; the first is camera:0")
+    film = cv2.VideoCapture(int(number) if source.startswith("camera:") else source)
+    try:
+        if not film.isOpened():
+            raise UserError(f"{source}: cannot be opened; is it a video, or a camera that nobody else uses?")
+        rate, frame = film.get(cv2.CAP_PROP_FPS) or 25.0, 0
+        while True:
+            there, picture = film.read()
+            if not there:
+                if not frame:
+                    raise UserError(f"{source}: holds no picture that can be decoded; convert it to MP4 with H.264")
+                return
+            yield Frame(source, frame, frame / rate, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            frame += 1
+    finally:
+        film.release()

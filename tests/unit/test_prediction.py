@@ -1,0 +1,206 @@
+"""Export and prediction: what leaves the pipeline says the same as what was trained."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.crops import CropFile
+from pipeline_steps.errors import UserError
+from pipeline_steps.network.inference import load_model
+from pipeline_steps.predict import COLUMNS, HeadPose, Smoother, overlap
+from pipeline_steps.prediction.head_pose import FacePlace, Pose
+from pipeline_steps.prediction.one_euro import OneEuroFilter
+from tests.conftest import ROOT, World
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    study = finished.folder / "results/tiny"
+    recipe = {"step": "export_model", "job": {"study": "tiny", "arm": "hybrid", "seed": 0}, "params": {}}
+    (folder / "told.json").write_text(json.dumps(recipe))
+    data = finished.folder / "data"
+    command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
+    command += ["--model", str(study / "finetune/hybrid/seed0/model.safetensors"), "--output", str(folder / "made")]
+    command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]
+    command += ["--split", str(data / "splits/rendered-32px/split.json")]
+    command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder / "made"
+
+
+@pytest.fixture(scope="module")
+def crops(finished: World) -> np.ndarray:
+    with CropFile(finished.folder / "data/crops/rendered-32px/crops.h5") as file:
+        return file.read(np.arange(len(file)))
+
+
+def predict(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pipeline_steps.predict", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.degrees((Rotation.from_matrix(a).inv() * Rotation.from_matrix(b)).magnitude())
+
+
+def test_all_exports_predict_what_the_trained_network_predicts(finished: World, exported: Path, crops: np.ndarray):
+    network, _ = load_model(finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors")
+    with torch.inference_mode():
+        trained = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255).double().numpy()
+        program = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(crops[:3])).double().numpy()
+    assert angle_deg(program, trained[:3]).max() < 0.01
+    measured = json.loads((exported / "export.json").read_text())
+    for name, allowed in (("model", 0.01), ("model_int8", 15)):
+        alone = HeadPose.load(exported / f"{name}.onnx").model
+        together = alone(crops)
+        assert angle_deg(together, trained).max() < allowed
+        np.testing.assert_allclose(alone(crops[:1]), together[:1], atol=1e-5)
+    assert measured["model_from_torch_worst"] < 0.01 < measured["model_int8_from_torch_worst"]
+    sizes = [(exported / f"{name}.onnx").stat().st_size for name in ("model", "model_int8")]
+    assert sizes[1] < sizes[0] / 3
+
+
+def test_the_model_card_says_what_was_measured(finished: World, exported: Path):
+    card = (exported / "README.md").read_text()
+    errors = json.loads((finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json").read_text())
+    assert f"mae {errors['mae']:.2f}" in card
+    assert f"{json.loads((exported / 'export.json').read_text())['model_int8_from_torch_worst']:.2f}" in card
+    assert "given_box" in card
+    assert "MakeHuman" in card, "the terms of the data"
+
+
+def test_crops_are_predicted_from_the_command_line(exported: Path, crops: np.ndarray, tmp_path: Path):
+    for place in (0, 1):
+        Image.fromarray(crops[place]).save(tmp_path / f"{place}.png")
+    done = predict(exported / "model.onnx", tmp_path / "*.png", "--whole-image", "--draw", tmp_path / "drawn")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert list(rows[0]) == COLUMNS
+    expected = HeadPose.load(exported / "model.onnx").model(crops[:2])
+    for row, rotation in zip(rows, expected, strict=True):
+        matrix = np.array([float(row[f"r{i}{j}"]) for i in (1, 2, 3) for j in (1, 2, 3)]).reshape(3, 3)
+        np.testing.assert_allclose(matrix, rotation, atol=1e-4)
+        pitch, yaw, roll = (float(row[name]) for name in ("pitch", "yaw", "roll"))
+        told = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True).as_matrix()
+        np.testing.assert_allclose(told, rotation, atol=1e-4)
+        assert [float(row[name]) for name in ("x0", "y0", "x1", "y1")] == [0, 0, 32, 32]
+    drawn = np.asarray(Image.open(tmp_path / "drawn/0.png"))
+    assert (drawn != crops[0]).any(2).sum() > 5
+    lines = predict(exported / "model.onnx", tmp_path, "--whole-image", "--format", "jsonl").stdout.splitlines()
+    shown = json.loads(lines[0])
+    np.testing.assert_allclose(shown["matrix"], expected[0], atol=1e-4)
+
+
+def test_a_video_is_predicted_frame_by_frame(exported: Path, crops: np.ndarray, tmp_path: Path):
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (32, 32))
+    for crop in crops[:4]:
+        film.write(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
+    film.release()
+    done = predict(exported / "model.onnx", tmp_path / "film.avi", "--whole-image", "--smooth")
+    assert done.returncode == 0, done.stderr
+    assert [row["frame"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["0", "1", "2", "3"]
+
+
+def test_bad_input_ends_in_one_line_that_names_it(exported: Path, tmp_path: Path):
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "empty").mkdir()
+    model = exported / "model.onnx"
+    for arguments, message in (
+        ((tmp_path / "broken.onnx", tmp_path / "broken.png"), "not a model made by export_model"),
+        ((model, tmp_path / "nothing.png"), "nothing.png: no such file"),
+        ((model, tmp_path / "empty"), "empty: no picture or video in this folder"),
+        ((model, "camera:front"), "camera:front: not a camera"),
+        ((model, tmp_path / "broken.mp4"), "broken.mp4: cannot be opened"),
+    ):
+        done = predict(*arguments)
+        assert done.returncode == 1
+        assert message in done.stderr.splitlines()[-1]
+        assert done.stderr.splitlines()[-1].startswith("error: ")
+    done = predict(model, tmp_path / "broken.png", "--whole-image", "--output", tmp_path / "poses.csv")
+    assert done.returncode == 1
+    assert "broken.png: skipped" in done.stderr
+    assert (tmp_path / "poses.csv").read_text().splitlines() == [",".join(COLUMNS)]
+
+
+def test_faces_are_cut_where_training_crops_had_them():
+    place = FacePlace(x=0.1, y=-0.2, side=0.5)
+    (square,) = place.squares(np.array([[100.0, 200.0, 140.0, 250.0]]))
+    assert square[2] - square[0] == pytest.approx(100), "the longer side is half of the crop"
+    centre = (square[:2] + square[2:]) / 2
+    np.testing.assert_allclose((np.array([120, 225]) - centre) / 100, [0.1, -0.2])
+
+
+def test_a_model_that_never_saw_a_face_asks_for_crops(exported: Path):
+    blind = HeadPose.load(exported / "model.onnx")
+    blind.place = None
+    with pytest.raises(UserError, match="--whole-image"):
+        blind(np.zeros((64, 64, 3), np.uint8))
+
+
+def one_euro(values: list[float], rate: float, cutoff: float, beta: float, speed_cutoff: float) -> list[float]:
+    """The filter of the paper's listing, on numbers."""
+
+    def alpha(frequency: float) -> float:
+        return 1.0 / (1.0 + (1.0 / (2 * np.pi * frequency)) * rate)
+
+    smooth, speed, out = values[0], 0.0, [values[0]]
+    for value in values[1:]:
+        share = alpha(speed_cutoff)
+        speed = share * abs(value - smooth) * rate + (1 - share) * speed
+        share = alpha(cutoff + beta * speed)
+        smooth = share * value + (1 - share) * smooth
+        out.append(smooth)
+    return out
+
+
+def test_the_one_euro_filter_is_the_papers_where_the_head_turns_about_one_axis():
+    values = [0.0, 1.0, -0.5, 0.3, 12.0, 25.0, 40.0, 40.2, 39.9]
+    smoother = OneEuroFilter(1.0, 0.02, 1.0)
+    turned = [
+        smoother(Rotation.from_euler("y", value, degrees=True).as_matrix(), place / 30)
+        for place, value in enumerate(values)
+    ]
+    shown = [Rotation.from_matrix(matrix).as_euler("yxz", degrees=True)[0] for matrix in turned]
+    np.testing.assert_allclose(shown, one_euro(values, 30, 1.0, 0.02, 1.0), atol=1e-9)
+
+
+def test_two_heads_are_smoothed_apart():
+    def pose(x: float, yaw: float) -> Pose:
+        matrix = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
+        return Pose(np.array([x, 0, x + 10, 10]), yaw, 0, 0, matrix, 1.0)
+
+    assert overlap(pose(0, 0).box, pose(5, 0).box) == pytest.approx(1 / 3)
+    smoother = Smoother()
+    smoother([pose(0, 10), pose(100, -40)], 0.0)
+    right, left = smoother([pose(100, -40), pose(1, 10)], 0.04)
+    for smoothed, yaw in ((right, -40), (left, 10)):
+        assert angle_deg(smoothed.matrix, pose(0, yaw).matrix) < 1e-4
+
+
+@pytest.mark.realdata
+def test_faces_of_photographs_are_found(exported: Path, tmp_path: Path):
+    folder = os.environ.get("HEADPOSE_REAL_DATA")
+    if folder is None:
+        pytest.skip("HEADPOSE_REAL_DATA names no folder with real photographs")
+    archive = Path(folder) / "aflw2000_dev300.tar.gz"
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", tmp_path], check=True)
+    pictures = sorted(tmp_path.rglob("*.jpg"))[::15]
+    head_pose = HeadPose.load(exported / "model.onnx")
+    found = [head_pose(Image.open(path)) for path in pictures]
+    assert sum(bool(poses) for poses in found) >= 0.9 * len(pictures)
