@@ -58,7 +58,7 @@ lint: .venv/installed  ## Check style, formatting and types
 	$(BIN)/mypy
 
 test: .venv/installed lint  ## Set up, lint, and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from tenacity import retry, stop_after_attempt, wait_random_exponential
 
 from pipeline_steps.errors import UserError
 from pipeline_steps.progress import configure_logging, logger
@@ -91,6 +92,12 @@ def _send_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
 
     for some in _hundreds([RunTag(name, value) for name, value in tags.items()]):
         client.log_batch(run_id, tags=some)
+
+
+@retry(stop=stop_after_attempt(4), wait=wait_random_exponential(0.2), reraise=True)
+def _send_inputs(client: Any, run_id: str, inputs: list[Any]) -> None:
+    """Of jobs that bring the same data set to a database at once, MLflow lets one pass and refuses the others."""
+    client.log_inputs(run_id, inputs)
 
 
 def _hundreds(items: list[Any]) -> list[list[Any]]:
@@ -212,7 +219,7 @@ def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
     digests = {role: key for role, key in recipe.inputs.items() if role in ("crops", "split")}
     inputs = [DatasetInput(Dataset(role, key, "recipe", json.dumps({"recipe": key}))) for role, key in digests.items()]
     if inputs:
-        client.log_inputs(run_id, inputs)
+        _send_inputs(client, run_id, inputs)
     return TrackedRun(client, run_id, epochs)
 
 

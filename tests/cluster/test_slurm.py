@@ -42,7 +42,7 @@ class Study(World):
         self.said = folder / "snakemake.log"
 
     @contextmanager
-    def started(self, *arguments: str, overlay: dict | None = None) -> Iterator[subprocess.Popen]:
+    def submitted(self, *arguments: str, overlay: dict | None = None) -> Iterator[subprocess.Popen]:
         """Snakemake with the profile, which is killed with the block where it has not ended."""
         (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay or {}))
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--directory", str(self.folder)]
@@ -75,7 +75,7 @@ def training(finished: World, cluster: Cluster, tmp_path: Path) -> Study:
 
 
 def test_a_study_runs_to_its_table(training: Study, cluster: Cluster):
-    with training.started(overlay=BASELINE) as process:
+    with training.submitted(overlay=BASELINE) as process:
         assert process.wait(900) == 0, training.said.read_text()[-3000:]
     table = pd.read_csv(training.folder / "results/tiny/compare/table.csv")
     assert table["arm"].tolist() == ["baseline"]
@@ -93,7 +93,7 @@ def test_a_study_runs_to_its_table(training: Study, cluster: Cluster):
 def test_a_training_goes_on_when_its_command_is_given_again_and_by_itself_when_requeued(
     training: Study, cluster: Cluster
 ):
-    with training.started("--retries", "0", ENCODER, overlay=LONG) as process:
+    with training.submitted("--retries", "0", ENCODER, overlay=LONG) as process:
         wait_for(training.checkpoints, "checkpoint")
         cluster("scancel", *cluster.jobs())
         assert process.wait(600) != 0
@@ -101,7 +101,7 @@ def test_a_training_goes_on_when_its_command_is_given_again_and_by_itself_when_r
     assert training.log().endswith(MESSAGE)
     assert training.checkpoints()
     assert not list((training.folder / ENCODER).parent.glob("*"))
-    with training.started(ENCODER, overlay=LONG) as process:
+    with training.submitted(ENCODER, overlay=LONG) as process:
         wait_for(lambda: RESUMED in training.log(), "resumed training")
         (job,) = cluster.jobs()
         cluster("scontrol", "requeue", job)

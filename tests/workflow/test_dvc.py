@@ -36,7 +36,8 @@ def test_round_trip(finished: World, tmp_path: Path):
     assert before != after
     compared = repository("make", "compare", "A=HEAD~1", "B=HEAD", f"BIN={Path(sys.executable).parent}")
     assert re.search(r"compare\.error +mae +geodesic", compared)
-    assert re.search(rf"rendered\.hybrid\.reduction +{before:.5g}\d* +{after:.5g}", compared)
+    (row,) = re.findall(r"rendered\.hybrid\.reduction +(\S+) +(\S+)", compared)
+    assert [float(value) for value in row] == pytest.approx([before, after], abs=1e-4)
     refused = repository("make", "compare", f"BIN={Path(sys.executable).parent}", fails=True)
     assert "error: A is missing" in refused
 
