@@ -210,5 +210,5 @@ def fit(
         sys.exit()
     weights: dict[str, Tensor] = record.best["weights"]
     module.load_state_dict(weights)
-    device = torch.cuda.get_device_name() if module.device.type == "cuda" else "cpu"
+    device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
     return Fitted(record.history, int(record.best["epoch"]), precision, device, devices)

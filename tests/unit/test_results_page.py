@@ -88,7 +88,7 @@ def test_a_study_that_was_not_run_is_named_with_its_command(tmp_path: Path):
 @pytest.mark.parametrize("overlay", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_commands_are_those_at_the_head_of_the_overlays(overlay: Path):
     head = next(line.lstrip("# ") for line in overlay.read_text().splitlines() if "snakemake --configfile" in line)
-    size = "base" if "size=base" in head else ""
+    size = head.partition("size=")[2]
     name = "biwi" if f"studies/biwi.yaml studies/{overlay.name}" in head else overlay.stem
     question = overlay.stem if name != overlay.stem else ""
     assert command(f"{name}-{size}" if size else name, question) == head
