@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ _STUMBLES = (TypeError, LookupError, EOFError, OverflowError, struct.error, zlib
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | IO[bytes]) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
             yield file
@@ -30,11 +31,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise ValueError(f"damaged picture file ({error})") from error
 
 
-def open_rgb(path: Path) -> Image.Image:
+def open_rgb(path: Path | IO[bytes]) -> Image.Image:
     """A picture in mode RGB, turned as its EXIF orientation says, so that boxes and labels refer to what one sees.
 
-    16-bit grey levels are scaled to 8 bits, CMYK and palettes converted, an alpha channel dropped. Raises one of
-    UNREADABLE where the file is damaged, cut off, empty, too large, or of floating-point values.
+    16-bit grey levels are scaled to 8 bits, CMYK and palettes converted, an alpha channel dropped. path: of a file, or
+    an open one. Raises one of UNREADABLE where it is damaged, cut off, empty, too large, or of floating-point values.
     """
     with _opened(path) as file:
         return _upright_rgb(file)
@@ -76,10 +77,15 @@ def cut_square(picture: Image.Image, square: np.ndarray, size: int, border: str)
 
     Cut at whole pixels, and resized by antialiased bicubic interpolation: torch's, which is several times as fast as
     Pillow's and differs from it by one grey level at most. border: what lies beyond the picture's edge, `reflect` (its
-    mirror image) or `constant` (black).
+    mirror image) or `constant` (black). Raises ValueError where the square lies beside the picture altogether.
     """
     x0, y0 = np.rint(square[:2]).astype(int)
     side = max(int(np.rint(square[2] - square[0])), 1)
+    if x0 >= picture.width or y0 >= picture.height or x0 + side <= 0 or y0 + side <= 0:
+        raise ValueError(
+            f"the box lies wholly outside the picture of {picture.width} x {picture.height} pixels: "
+            f"its crop begins at x {x0}, y {y0} with a side of {side}"
+        )
     pixels = np.asarray(picture)
     if x0 < 0 or y0 < 0 or x0 + side > picture.width or y0 + side > picture.height:
         pixels = _with_border(pixels, (x0, y0, x0 + side, y0 + side), border)

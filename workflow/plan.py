@@ -65,6 +65,10 @@ def _dump(value: BaseModel) -> Any:
     return value.model_dump(mode="json")
 
 
+_LONG_AGO = 86400.0
+"""Seconds since 1970: the date of a recipe whose results are there."""
+
+
 def _date_back(folder: Path, now: float) -> None:
     """Give results from the future, as a clock that has been put back leaves them, a date just before `now`.
 
@@ -73,6 +77,15 @@ def _date_back(folder: Path, now: float) -> None:
     for path in (*folder.glob("*.*"), *folder.glob("figures/*.*")):
         if path.stat().st_mtime > now:
             os.utime(path, (now - 1, now - 1))
+
+
+def _is_dated(recipe: Path, folder: Path, now: float) -> bool:
+    """Whether a recipe to be run is later than all that lies there from earlier runs.
+
+    Its date then stays: a job of another process, as each of a cluster's is, may be writing results by it.
+    """
+    date, made = recipe.stat().st_mtime, folder / "recipe.json"
+    return _LONG_AGO < date <= now and (not made.exists() or made.stat().st_mtime < date)
 
 
 class Plan:
@@ -326,5 +339,7 @@ class Plan:
                     temporary.write_text(text)
             now = time.time()
             _date_back(Path(folder), now)
-            moment = 86400.0 if self.is_current(folder) else now
-            os.utime(path, (moment, moment))
+            if self.is_current(folder):
+                os.utime(path, (_LONG_AGO, _LONG_AGO))
+            elif not _is_dated(path, Path(folder), now):
+                os.utime(path, (now, now))

@@ -147,3 +147,9 @@ def test_what_is_drawn_for_labels_that_are_known_in_part():
     nose = shown_rotation(nothing, np.array([30.0, 0.0, np.nan]))[:, 2]
     np.testing.assert_allclose(nose, [-0.5, 0, np.sqrt(0.75)], atol=1e-9)
     assert np.isnan(shown_rotation(nothing, np.full(3, np.nan))).all()
+
+
+@pytest.mark.parametrize("square", [(60, 0, 80, 20), (0, 40, 20, 60), (-20, 0, 0, 20), (0, -20, 20, 0)])
+def test_a_square_beside_the_picture_is_refused(square):
+    with pytest.raises(ValueError, match="wholly outside the picture of 60 x 40 pixels"):
+        cut_square(Image.fromarray(RED_LEFT), np.array(square, float), 16, "reflect")

@@ -1,0 +1,59 @@
+"""What a benchmark says: something of ours beside something it can be compared with, in one run."""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. ours, theirs: in `unit`; the ratio is ours by theirs. reach: the ratio to be had, as `>= 0.8`."""
+
+    what: str
+    ours: float
+    against: str
+    theirs: float
+    unit: str
+    reach: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Ours by theirs."""
+        return self.ours / self.theirs
+
+    def record(self) -> dict[str, Any]:
+        """The row as JSON and the table hold it."""
+        return {
+            "what": self.what,
+            "ours": round(self.ours, 3),
+            "against": self.against,
+            "theirs": round(self.theirs, 3),
+            "unit": self.unit,
+            "ratio": round(self.ratio, 3),
+            "reach": self.reach,
+        }
+
+
+def rate(work: Callable[[], int], seconds: float = 6.0) -> float:
+    """Images a second of `work`, which returns how many it did, after one unmeasured call."""
+    work()
+    _wait()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        done += work()
+    _wait()
+    return done / (time.perf_counter() - start)
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def device_name() -> str:
+    """The GPU, or else the kind of processor, that measures."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()

@@ -1,0 +1,153 @@
+"""The training step: what the data path, Lightning and the hybrid network cost beside the bare network."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from benchmarks.crop_files import write_crops
+from benchmarks.measure import Row, rate
+from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.network.backbones import Backbone
+from pipeline_steps.network.hybrid import HybridNetwork
+from pipeline_steps.params import Training
+from pipeline_steps.pretext.base import PretextTask
+from pipeline_steps.pretext.puzzling import Puzzling
+from pipeline_steps.tracking import TrackedRun
+from pipeline_steps.training.data import Batch, CropDataset, TrainLoaders, train_loader, validation_loader
+from pipeline_steps.training.fit import fit, resolve_precision
+from pipeline_steps.training.multi_task import Labelled, MultiTask
+
+AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class _OneBatch(DataLoader[Batch]):
+    """The same batch again and again, which lies on the device already."""
+
+    def __init__(self, batch: Batch, batches: int) -> None:
+        super().__init__(range(batches))  # type: ignore[arg-type]
+        self.batch = batch
+
+    def __iter__(self) -> Any:
+        for _ in range(len(self)):
+            yield dict(self.batch)
+
+
+def _epoch_rate(
+    network: HybridNetwork, tasks: dict[str, PretextTask], loaders: TrainLoaders, data: CropDataset, batch_size: int
+) -> float:
+    """Passes of images through the backbone, a second, in the better of two epochs after a first one."""
+    training = Training(epochs=3, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
+    module = MultiTask(network, tasks, {}, "siamese", training, data.size, 0)
+    few = validation_loader(CropDataset(data.crops, ["0000000", "0000001"]), batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        history = fit(module, loaders, few, training, Path(folder), "bench", TrackedRun(None, None)).history
+    return max(float(row["images_per_second"]) for row in history[1:])
+
+
+def _bare_step(backbone: str, batch_size: int, size: int, compiled: bool) -> float:
+    """Images a second of the network alone in a plain loop: channels-last, mixed precision, fused optimiser."""
+    torch.manual_seed(0)
+    network: Any = Backbone(backbone)
+    head = torch.nn.Linear(network.features, 6).to(_device())
+    network = network.to(_device(), memory_format=torch.channels_last)
+    parameters = [*network.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, fused=True)
+    if compiled:
+        network = torch.compile(network)
+    images = torch.rand(batch_size, 3, size, size, device=_device()).contiguous(memory_format=torch.channels_last)
+    bfloat = resolve_precision("auto") == "bf16-mixed"
+
+    def step() -> int:
+        for _ in range(10 if _device() == "cuda" else 1):
+            with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+                loss = head(network(images)).float().square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return batch_size * (10 if _device() == "cuda" else 1)
+
+    return rate(step, 3.0)
+
+
+def _step_rows(backbone: str, size: int, batch_size: int, batches: int, compile_too: bool) -> list[Row]:
+    name = f"{backbone} at {size} px, batches of {batch_size}"
+    with tempfile.TemporaryDirectory() as folder:
+        crops = Path(folder, "crops.h5")
+        write_crops(crops, batches * batch_size, size)
+        data = CropDataset(crops, [f"{i:07d}" for i in range(batches * batch_size)], True)
+
+        def ours(tasks: dict[str, PretextTask], resident: bool) -> float:
+            network = HybridNetwork(backbone, "rotation_6d", tasks)
+            loader = train_loader(data, batch_size, 0)
+            if resident:
+                batch = {k: v.to(_device()) for k, v in data.__getitems__(list(range(batch_size))).items()}
+                loader = _OneBatch(batch, batches)
+            return _epoch_rate(network, tasks, {"labelled": loader}, data, batch_size)
+
+        read, resident = ours({}, False), ours({}, True)
+        hybrid, hybrid_resident = ours({"puzzling": Puzzling()}, False), ours({"puzzling": Puzzling()}, True)
+    bare = _bare_step(backbone, batch_size, size, False)
+    reach = ">= 0.95" if _device() == "cuda" else ">= 0.97"
+    unit = "images/s"
+    rows = [
+        Row(f"baseline's step, {name}", read, "the same on a batch that lies on the device", resident, unit, reach),
+        Row(f"hybrid's step, {name}", hybrid, "the same on a batch that lies there", hybrid_resident, unit, reach),
+        Row(f"baseline's step, {name}", read, "a plain loop without data or augmentation", bare, unit),
+    ]
+    if compile_too:
+        best = _bare_step(backbone, batch_size, size, True)
+        rows.append(Row(f"baseline's step, {name}", read, "that loop with torch.compile", best, unit, ">= 1.0"))
+    return rows
+
+
+def _siamese(backbone: str, size: int, batch_size: int) -> Row:
+    """Pose view and puzzle view through the backbone as one batch, against one after the other."""
+    torch.manual_seed(0)
+    tasks: dict[str, PretextTask] = {"puzzling": Puzzling()}
+    network = HybridNetwork(backbone, "rotation_6d", tasks).to(_device()).to(memory_format=torch.channels_last)
+    training = Training(epochs=1, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
+    module = MultiTask(network, tasks, {}, "siamese", training, size, 0).to(_device())
+    images = torch.rand(batch_size, 3, size, size, device=_device()).contiguous(memory_format=torch.channels_last)
+    rotation = torch.eye(3, device=_device()).expand(batch_size, 3, 3)
+    labelled = Labelled(images, rotation, torch.zeros(batch_size, 3, device=_device()))
+    bfloat = resolve_precision("auto") == "bf16-mixed"
+
+    def backward(losses: list[Tensor]) -> None:
+        network.zero_grad()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+
+    def together() -> int:
+        with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+            losses, _ = module.losses(labelled, images, torch.Generator().manual_seed(0))
+        backward(list(losses.values()))
+        return batch_size
+
+    def one_by_one() -> int:
+        with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+            rotated = network(images)
+            view = tasks["puzzling"].views(images, torch.Generator().manual_seed(0))
+            maps = network.backbone.maps(view.inputs.contiguous(memory_format=torch.channels_last)).float()
+            loss, _ = tasks["puzzling"].loss(network.auxiliary("puzzling", tasks["puzzling"], maps), view.targets)
+        assert network.pose_head is not None
+        backward([(rotated - rotation).square().mean(), loss])
+        return batch_size
+
+    ours, theirs = 1e3 * batch_size / rate(together), 1e3 * batch_size / rate(one_by_one)
+    name = f"{backbone} at {size} px, batches of {batch_size}"
+    return Row(f"hybrid's two views as one batch, {name}", ours, "one after the other", theirs, "ms", "<= 1.0")
+
+
+def measure() -> list[Row]:
+    """The rows for this machine: what a GPU or two CPU cores train."""
+    if _device() == "cuda":
+        rows = _step_rows("resnet18", 112, 256, 24, False)
+        return [*rows, _siamese("resnet18", 112, 128), *_step_rows("resnet50", 224, 128, 16, True)]
+    return [*_step_rows("resnet18", 64, 64, 12, False), _siamese("resnet18", 64, 64)]
