@@ -21,10 +21,13 @@ reproduce: .venv/installed  ## Run the default study from data to table and repo
 	@echo "models   results/$(STUDY)/finetune/*/seed*/model.safetensors"
 	@echo "runs     make ui"
 
-export: .venv/installed  ## Export a model for use elsewhere: make export ARM=NAME [SEED=0]
-	@[ -n "$(ARM)" ] || { echo "error: ARM is missing; give an arm of the study, as in: make export ARM=hybrid" >&2; exit 1; }
-	$(RUN) snakemake --quiet rules results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json
-	@echo "model    results/$(STUDY)/export/$(ARM)/seed$(SEED)/"
+export: .venv/installed  ## Export a model for use elsewhere: make export [ARM=NAME SEED=0], else the best on validation people
+	@set -e; export PATH="$(abspath $(BIN)):$$PATH"; \
+		made=$(if $(ARM),results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json,$$(python -m workflow.best_model)); \
+		snakemake $$made --quiet rules; echo "model    $$(dirname $$made)/"
+
+page: .venv/installed  ## Show head poses on a local page: make page MODEL=results/.../model.onnx
+	@$(RUN) python -m pipeline_steps.page $(MODEL)
 
 ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 	$(RUN) python -m pipeline_steps.tracking ui
@@ -63,4 +66,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce export ui watch compare results record bench audit lint test clean
+.PHONY: help reproduce export page ui watch compare results record bench audit lint test clean

@@ -25,7 +25,7 @@ PARTS = ("rendering", "cropping", "reading", "training")
 def table(folder: Path) -> pd.DataFrame:
     """The rows of all parts, one under the other."""
     rows = [row for path in sorted(folder.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["what", "ours", "against", "theirs", "unit", "ratio", "reach"])
 
 
 def bench(

@@ -26,6 +26,7 @@ from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import read_split
 from pipeline_steps.step import main
+from pipeline_steps.tracking import track_run
 
 ALLOWED_DEG = 0.01
 """Largest geodesic distance between ONNX and torch on real crops."""
@@ -58,6 +59,16 @@ def compared(file: CropFile, rows: np.ndarray, torch_rotation: np.ndarray, outpu
     return found
 
 
+def _write_exports(
+    program: torch.export.ExportedProgram, output: Path, metadata: dict[str, str], calibration: np.ndarray
+) -> None:
+    write_onnx(program, output / "model.onnx", metadata)
+    write_int8(output / "model.onnx", output / "model_int8.onnx", calibration, metadata)
+    with whole_file(output / "model.pt2") as temporary:
+        torch.export.save(program, temporary.with_suffix(".pt2"))
+        temporary.with_suffix(".pt2").replace(temporary)
+
+
 def export_model(
     recipe: Annotated[Path, Option(help="parameters of this job")],
     model: Annotated[Path, Option(help="model.safetensors of the arm")],
@@ -71,40 +82,38 @@ def export_model(
     """Write the exports, check them on crops of the validation people, and describe the model."""
     torch.set_num_threads(threads)
     made, inputs = read_recipe(recipe), Inputs(model, crops, split)
-    network, about = load_model(model)
-    data, parts = json.loads((card / "card.json").read_text()), read_split(split)
-    licence = (data["record"] or {}).get("licence", "not stated")
-    metadata = about | {"trained_on": data["dataset"], "licence_of_the_data": licence, "recipe": made.key}
-    metadata |= {"frame": "x to the image's right, y up, z towards the viewer; camera from head"}
-    with CropFile(crops) as file:
-        calibration = file.read(_some(file, parts.train, CALIBRATION))
-        looked_at = file.read_with_context(_some(file, parts.train, CALIBRATION))
-        metadata["face_place"] = json.dumps(face_place(looked_at, file.size, FaceDetector(SEARCHED, threads=threads)))
-    program = exported(network, int(about["image_size"]))
-    output.mkdir(parents=True, exist_ok=True)
-    write_onnx(program, output / "model.onnx", metadata)
-    with whole_file(output / "model.pt2") as temporary:
-        torch.export.save(program, temporary.with_suffix(".pt2"))
-        temporary.with_suffix(".pt2").replace(temporary)
-    with whole_file(output / "model.safetensors") as temporary:
-        shutil.copyfile(model, temporary)
-    write_int8(output / "model.onnx", output / "model_int8.onnx", calibration, metadata)
-    with CropFile(crops) as file:
-        rows = _some(file, parts.validation, CHECKED)
-        measured = compared(file, rows, predict_rotations(network, file.read(rows)), output)
-    if not measured["model_from_torch_worst"] < ALLOWED_DEG:
-        (output / "model.onnx").unlink()
-        raise UserError(
-            f"{model}: its ONNX export differs from torch by {measured['model_from_torch_worst']:.3f} degrees on "
-            f"{crops}, more than {ALLOWED_DEG}; try another version of torch or onnxruntime"
-        )
-    write_json(output / "export.json", {**made.job, **measured, "opset": OPSET, "image_size": int(about["image_size"])})
-    errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
-    with whole_file(output / "README.md") as temporary:
-        temporary.write_text(model_card(made.job, about, data, measured, errors), encoding="utf-8")
-    job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
-    logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
-    seal(made, output / "recipe.json", inputs)
+    with track_run(made, output):
+        network, about = load_model(model)
+        data, parts = json.loads((card / "card.json").read_text()), read_split(split)
+        licence = (data["record"] or {}).get("licence", "not stated")
+        metadata = about | {"trained_on": data["dataset"], "licence_of_the_data": licence, "recipe": made.key}
+        metadata |= {"frame": "x to the image's right, y up, z towards the viewer; camera from head"}
+        with CropFile(crops) as file:
+            calibration = file.read(_some(file, parts.train, CALIBRATION))
+            looked_at = file.read_with_context(_some(file, parts.train, CALIBRATION))
+            metadata["face_place"] = json.dumps(
+                face_place(looked_at, file.size, FaceDetector(SEARCHED, threads=threads))
+            )
+        output.mkdir(parents=True, exist_ok=True)
+        _write_exports(exported(network, file.size), output, metadata, calibration)
+        with whole_file(output / "model.safetensors") as temporary:
+            shutil.copyfile(model, temporary)
+        with CropFile(crops) as file:
+            rows = _some(file, parts.validation, CHECKED)
+            measured = compared(file, rows, predict_rotations(network, file.read(rows)), output)
+        if not measured["model_from_torch_worst"] < ALLOWED_DEG:
+            (output / "model.onnx").unlink()
+            raise UserError(
+                f"{model}: its ONNX export differs from torch by {measured['model_from_torch_worst']:.3f} degrees on "
+                f"{crops}, more than {ALLOWED_DEG}; try another version of torch or onnxruntime"
+            )
+        write_json(output / "export.json", {**made.job, **measured, "opset": OPSET, "image_size": file.size})
+        errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
+        with whole_file(output / "README.md") as temporary:
+            temporary.write_text(model_card(made.job, about, data, measured, errors), encoding="utf-8")
+        job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
+        logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
+        seal(made, output / "recipe.json", inputs)
 
 
 def model_card(

@@ -58,18 +58,13 @@ def writer(file: TextIO, form: Format) -> Write:
 
     def write(frame: Frame, poses: list[Pose]) -> None:
         for pose in poses:
-            box, angles = (
-                [round(float(v), 1) for v in pose.box],
-                [round(v, 3) for v in (pose.yaw, pose.pitch, pose.roll)],
-            )
-            matrix, confidence = pose.matrix.round(6).tolist(), round(pose.confidence, 3)
+            where, record = {"file": frame.source, "frame": frame.number}, pose.record()
             if form is Format.CSV:
-                flat = [value for row in matrix for value in row]
-                rows.writerow([frame.source, frame.number, *box, *angles, *flat, confidence])
+                flat = [value for row in record.pop("matrix") for value in row]
+                box, confidence = record.pop("box"), record.pop("confidence")
+                rows.writerow([*where.values(), *box, *record.values(), *flat, confidence])
             else:
-                named = dict(zip(("yaw", "pitch", "roll"), angles, strict=True))
-                where = {"file": frame.source, "frame": frame.number, "box": box}
-                file.write(json.dumps(where | named | {"matrix": matrix, "confidence": confidence}) + "\n")
+                file.write(json.dumps(where | record) + "\n")
         file.flush()
 
     return write

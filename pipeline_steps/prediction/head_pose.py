@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,15 @@ class Pose(NamedTuple):
     roll: float
     matrix: np.ndarray
     confidence: float
+
+    def record(self) -> dict[str, Any]:
+        """The pose as JSON holds it: box, yaw, pitch, roll, matrix, confidence; rounded to what can be trusted."""
+        return {
+            "box": [round(float(value), 1) for value in self.box],
+            **{name: round(float(getattr(self, name)), 3) for name in ("yaw", "pitch", "roll")},
+            "matrix": self.matrix.round(6).tolist(),
+            "confidence": round(self.confidence, 3),
+        }
 
 
 class FacePlace(NamedTuple):

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -18,28 +20,13 @@ from scipy.spatial.transform import Rotation
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.inference import load_model
+from pipeline_steps.pictures import open_rgb
 from pipeline_steps.predict import COLUMNS, HeadPose, Smoother, overlap
 from pipeline_steps.prediction.head_pose import FacePlace, Pose
 from pipeline_steps.prediction.one_euro import OneEuroFilter
-from tests.conftest import ROOT, World
+from tests.conftest import ROOT, Repository, World
 
 pytestmark = pytest.mark.workflow
-
-
-@pytest.fixture(scope="module")
-def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
-    study = finished.folder / "results/tiny"
-    recipe = {"step": "export_model", "job": {"study": "tiny", "arm": "hybrid", "seed": 0}, "params": {}}
-    (folder / "told.json").write_text(json.dumps(recipe))
-    data = finished.folder / "data"
-    command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
-    command += ["--model", str(study / "finetune/hybrid/seed0/model.safetensors"), "--output", str(folder / "made")]
-    command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]
-    command += ["--split", str(data / "splits/rendered-32px/split.json")]
-    command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return folder / "made"
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +191,42 @@ def test_faces_of_photographs_are_found(exported: Path, tmp_path: Path):
     head_pose = HeadPose.load(exported / "model.onnx")
     found = [head_pose(Image.open(path)) for path in pictures]
     assert sum(bool(poses) for poses in found) >= 0.9 * len(pictures)
+
+
+SERVED = """
+import io, json, sys, mlflow, pandas as pd
+model = mlflow.pyfunc.load_model("models:/headpose-tiny@best")
+pictures = pd.DataFrame({"image": [open(path, "rb").read() for path in sys.argv[1:]]})
+print(json.dumps(model.predict(pictures, params={"whole_image": True})))
+"""
+
+
+def test_the_best_version_in_the_registry_predicts_in_a_process_of_its_own(
+    exported: Path, crops: np.ndarray, tmp_path: Path
+):
+    paths = [tmp_path / f"{place}.png" for place in range(2)]
+    for path, crop in zip(paths, crops, strict=False):
+        Image.fromarray(crop).save(path)
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{exported.parent}/mlflow.db"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | store
+    command = [sys.executable, "-c", SERVED, *map(str, paths)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone = HeadPose.load(exported / "model.onnx")
+    expected = [[pose.record() for pose in alone(open_rgb(path), whole_image=True)] for path in paths]
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
+
+
+def test_make_export_takes_the_best_model_by_validation_error(finished: World, tmp_path: Path):
+    repository = Repository(tmp_path)
+    for name in ("data", "results"):
+        shutil.copytree(finished.folder / name, tmp_path / name)
+    told = repository("make", "export", f"BIN={Path(sys.executable).parent}")
+    (made,) = (tmp_path / "results/tiny/export").glob("*/seed*/export.json")
+    assert f"model    {made.parent.relative_to(tmp_path)}/" in told
+    errors = {
+        path.parent: pd.read_csv(path).set_index("epoch")["val_geodesic_deg"].iloc[-1]
+        for path in (tmp_path / "results/tiny/finetune").glob("*/seed0/history.csv")
+    }
+    best = min(errors, key=errors.__getitem__)
+    assert made.parent.parts[-2:] == best.parts[-2:]

@@ -1,0 +1,72 @@
+"""The local page in a real browser: a picture in, axes and angles out, and what is wrong in words."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from pipeline_steps.crops import CropFile
+from pipeline_steps.prediction.head_pose import HeadPose
+from tests.conftest import ROOT, World
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def address(exported: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "pipeline_steps.page", str(exported / "model.onnx"), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        found = re.search(r"http://127\.0\.0\.1:\d+", program.stdout.readline())
+        assert found
+        yield found[0]
+        program.terminate()
+
+
+@pytest.fixture(scope="module")
+def picture(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("picture") / "face.png"
+    with CropFile(finished.folder / "data/crops/rendered-32px/crops.h5") as file:
+        Image.fromarray(file.read(np.array([3]))[0]).save(path)
+    return path
+
+
+def test_a_photograph_shows_its_angles_and_axes(address: str, picture: Path, exported: Path, browser):
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
+    if not page.is_checked("#whole"):
+        page.check("#whole")
+    page.set_input_files("#file", picture)
+    page.wait_for_selector("#faces tbody tr")
+    shown = [float(text) for text in page.locator("#faces tbody td").all_inner_texts()[1:4]]
+    (pose,) = HeadPose.load(exported / "model.onnx")(Image.open(picture), whole_image=True)
+    # the page sends the picture as JPEG
+    np.testing.assert_allclose(shown, [pose.yaw, pose.pitch, pose.roll], atol=5)
+    drawn = page.evaluate("[...document.getElementById('view').getContext('2d').getImageData(0, 0, 32, 32).data]")
+    plain = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    assert (np.abs(np.reshape(drawn, (32, 32, 4))[..., :3] - plain).max(2) > 60).sum() > 10
+    page.close()
+
+
+def test_what_is_no_picture_is_said(address: str, tmp_path: Path, browser):
+    (tmp_path / "notes.png").write_text("not a picture")
+    page = browser.new_page()
+    page.goto(address)
+    page.set_input_files("#file", tmp_path / "notes.png")
+    page.wait_for_function("document.getElementById('said').textContent.includes('notes.png is not a picture')")
+    page.close()
+
+
+def test_the_program_refuses_what_it_cannot_read_and_other_hosts(address: str, picture: Path):
+    answer = requests.post(f"{address}/predict", data=b"not a picture", timeout=20)
+    assert answer.status_code == 422
+    assert "Not a picture that can be read" in answer.json()["detail"]
+    assert requests.get(address, headers={"Host": "elsewhere.example"}, timeout=20).status_code == 400
+    assert requests.get(f"{address}/about", timeout=20).json()["text"].startswith("model.onnx: resnet18 at 32 pixels")

@@ -1,0 +1,49 @@
+"""Which of a finished study's models to use: python -m workflow.best_model prints the recipe of its export.
+
+The choice is made by the error on people of the validation part: the arm of the lowest mean over its seeds, and of its
+seeds the lowest. Test errors have no say in it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+import yaml
+
+from pipeline_steps.errors import UserError
+from pipeline_steps.params import parse_params
+from workflow.plan import Plan
+
+
+def validation_error(training: Path) -> float:
+    """Geodesic error in degrees on the validation people, at the epoch that the training kept."""
+    history = pd.read_csv(training / "history.csv").set_index("epoch")
+    return float(history["val_geodesic_deg"][json.loads((training / "run.json").read_text())["chosen_epoch"]])
+
+
+def best_model(trainings: list[Path]) -> tuple[str, int]:
+    """Arm and seed to use of the trainings in folders ARM/seedSEED."""
+    errors: dict[str, dict[int, float]] = {}
+    for path in trainings:
+        errors.setdefault(path.parent.name, {})[int(path.name.removeprefix("seed"))] = validation_error(path)
+    arm = min(errors, key=lambda name: fmean(errors[name].values()))
+    return arm, min(errors[arm], key=errors[arm].__getitem__)
+
+
+def main() -> None:
+    """Print the path of the export's recipe, which Snakemake makes."""
+    plan = Plan(parse_params(yaml.safe_load(Path("params.yaml").read_text())))
+    missing = [folder for folder in plan.finetunings() if not plan.is_current(folder)]
+    if missing:
+        raise UserError(f"{missing[0]}: this arm is not trained by the present params.yaml; run: make reproduce")
+    arm, seed = best_model([Path(folder) for folder in plan.finetunings()])
+    print(f"{plan.results}/export/{arm}/seed{seed}/recipe.json")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
