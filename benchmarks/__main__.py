@@ -6,7 +6,6 @@ Every part writes results/bench/NAME.json; the table of all parts measured so fa
 import importlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import pandas as pd
 import torch
 from typer import Argument, Option
 
-from benchmarks.measure import device_name
+from benchmarks.measure import CORES, device_name
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import write_json
 from pipeline_steps.step import main
@@ -37,9 +36,9 @@ def bench(
         raise UserError(f"{min(unknown)}: no such benchmark; there are {', '.join(PARTS)}")
     logging.disable(logging.WARNING)
     for name in parts or PARTS:
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(CORES)
         rows = importlib.import_module(f"benchmarks.{name}").measure()
-        on = {"device": device_name(), "cores": len(os.sched_getaffinity(0)), "torch": torch.__version__}
+        on = {"device": device_name(), "cores": CORES, "torch": torch.__version__}
         write_json(output / f"{name}.json", {**on, "rows": [row.record() for row in rows]})
         print(table(output).to_markdown(index=False), flush=True)
 

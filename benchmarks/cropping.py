@@ -1,6 +1,5 @@
 """Crops of 64 px from whole official pictures, label and all, against the plain decoding of the same files."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.measure import Row, rate
+from benchmarks.measure import CORES, Row, rate
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.crop_faces import Crop, crops_of
 from pipeline_steps.datasets.aflw2000 import Aflw2000
@@ -18,7 +17,6 @@ from pipeline_steps.params import CropParams, CropRule, Crops
 from pipeline_steps.stand_ins.aflw2000 import write_aflw2000
 from pipeline_steps.stand_ins.biwi import write_biwi
 
-CORES = len(os.sched_getaffinity(0))
 LAYOUTS: list[tuple[str, HeadPoseDataset, Callable[..., object], BoxRule]] = [
     ("JPEG 450x450", Aflw2000(), write_aflw2000, "landmarks_loose"),
     ("PNG 640x480", Biwi(), write_biwi, "projected_head"),

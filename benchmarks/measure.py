@@ -1,5 +1,6 @@
 """What a benchmark says: something of ours beside something it can be compared with, in one run."""
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+CORES = len(os.sched_getaffinity(0))
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,10 @@ def rate(work: Callable[[], int], seconds: float = 6.0) -> float:
 
 
 def _wait() -> None:
-    if torch.cuda.is_available():
+    if DEVICE == "cuda":
         torch.cuda.synchronize()
 
 
 def device_name() -> str:
     """The GPU, or else the kind of processor, that measures."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or platform.machine()

@@ -1,7 +1,6 @@
 """Random batches from a crop file, against the same bytes in a memory-mapped array of numpy."""
 
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -11,27 +10,28 @@ from benchmarks.crop_files import write_crops
 from benchmarks.measure import Row, rate
 from pipeline_steps.crops import CropFile
 
+BATCH = 64
+
+
+def _row(size: int, count: int) -> Row:
+    order = np.random.default_rng(1)
+
+    def batch() -> np.ndarray:
+        return order.choice(count, BATCH, replace=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, copy = Path(folder, "crops.h5"), Path(folder, "images.npy")
+        write_crops(path, count, size)
+        with h5py.File(path) as file:
+            np.save(copy, file["images"][:])
+        mapped = np.load(copy, mmap_mode="r")
+        with CropFile(path) as crops:
+            ours = rate(lambda: len(crops.read(batch())))
+        theirs = rate(lambda: len(np.ascontiguousarray(mapped[batch()])))
+    what = f"shuffled batches of {BATCH} crops of {size} px"
+    return Row(what, ours, "memory-mapped numpy", theirs, "images/s", ">= 0.8")
+
 
 def measure() -> list[Row]:
-    """Batches of 64 crops of 64 px and of 128 px."""
-    rows = []
-    order = np.random.default_rng(1)
-    for size, count in ((64, 16000), (128, 8000)):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "crops.h5")
-            write_crops(path, count, size)
-            with h5py.File(path) as file:
-                np.save(Path(folder, "images.npy"), file["images"][:])
-            mapped = np.load(Path(folder, "images.npy"), mmap_mode="r")
-
-            def some(count: int = count) -> np.ndarray:
-                return order.choice(count, 64, replace=False)
-
-            def by_numpy(mapped: np.ndarray = mapped) -> int:
-                return len(np.ascontiguousarray(mapped[some()]))
-
-            with CropFile(path) as crops:
-                ours = rate(partial(lambda crops: len(crops.read(some())), crops))
-            what = f"shuffled batches of 64 crops of {size} px"
-            rows.append(Row(what, ours, "memory-mapped numpy", rate(by_numpy), "images/s", ">= 0.8"))
-    return rows
+    """Crops of 64 px and of 128 px."""
+    return [_row(64, 16000), _row(128, 8000)]

@@ -1,14 +1,11 @@
 """Rendered heads: JPEG files a second, by one process and by one per core."""
 
-import os
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import Row
+from benchmarks.measure import CORES, Row
 from pipeline_steps.datasets.rendered import Rendered
-
-CORES = len(os.sched_getaffinity(0))
 
 
 def _rate(processes: int) -> float:

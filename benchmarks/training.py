@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.crop_files import write_crops
-from benchmarks.measure import Row, rate
+from benchmarks.measure import DEVICE, Row, rate
 from pipeline_steps.augmentation import Augmentation
 from pipeline_steps.network.backbones import Backbone
 from pipeline_steps.network.hybrid import HybridNetwork
@@ -22,10 +22,6 @@ from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
 
 AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class _OneBatch(DataLoader[Batch]):
@@ -56,23 +52,24 @@ def _bare_step(backbone: str, batch_size: int, size: int, compiled: bool) -> flo
     """Images a second of the network alone in a plain loop: channels-last, mixed precision, fused optimiser."""
     torch.manual_seed(0)
     network: Any = Backbone(backbone)
-    head = torch.nn.Linear(network.features, 6).to(_device())
-    network = network.to(_device(), memory_format=torch.channels_last)
+    head = torch.nn.Linear(network.features, 6).to(DEVICE)
+    network = network.to(DEVICE, memory_format=torch.channels_last)
     parameters = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, fused=True)
     if compiled:
         network = torch.compile(network)
-    images = torch.rand(batch_size, 3, size, size, device=_device()).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(batch_size, 3, size, size, device=DEVICE).contiguous(memory_format=torch.channels_last)
     bfloat = resolve_precision("auto") == "bf16-mixed"
+    steps = 10 if DEVICE == "cuda" else 1
 
     def step() -> int:
-        for _ in range(10 if _device() == "cuda" else 1):
-            with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+        for _ in range(steps):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
                 loss = head(network(images)).float().square().mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        return batch_size * (10 if _device() == "cuda" else 1)
+        return batch_size * steps
 
     return rate(step, 3.0)
 
@@ -88,14 +85,14 @@ def _step_rows(backbone: str, size: int, batch_size: int, batches: int, compile_
             network = HybridNetwork(backbone, "rotation_6d", tasks)
             loader = train_loader(data, batch_size, 0)
             if resident:
-                batch = {k: v.to(_device()) for k, v in data.__getitems__(list(range(batch_size))).items()}
+                batch = {k: v.to(DEVICE) for k, v in data.__getitems__(list(range(batch_size))).items()}
                 loader = _OneBatch(batch, batches)
             return _epoch_rate(network, tasks, {"labelled": loader}, data, batch_size)
 
         read, resident = ours({}, False), ours({}, True)
         hybrid, hybrid_resident = ours({"puzzling": Puzzling()}, False), ours({"puzzling": Puzzling()}, True)
     bare = _bare_step(backbone, batch_size, size, False)
-    reach = ">= 0.95" if _device() == "cuda" else ">= 0.97"
+    reach = ">= 0.95" if DEVICE == "cuda" else ">= 0.97"
     unit = "images/s"
     rows = [
         Row(f"baseline's step, {name}", read, "the same on a batch that lies on the device", resident, unit, reach),
@@ -112,12 +109,12 @@ def _siamese(backbone: str, size: int, batch_size: int) -> Row:
     """Pose view and puzzle view through the backbone as one batch, against one after the other."""
     torch.manual_seed(0)
     tasks: dict[str, PretextTask] = {"puzzling": Puzzling()}
-    network = HybridNetwork(backbone, "rotation_6d", tasks).to(_device()).to(memory_format=torch.channels_last)
+    network = HybridNetwork(backbone, "rotation_6d", tasks).to(DEVICE).to(memory_format=torch.channels_last)
     training = Training(epochs=1, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
-    module = MultiTask(network, tasks, {}, "siamese", training, size, 0).to(_device())
-    images = torch.rand(batch_size, 3, size, size, device=_device()).contiguous(memory_format=torch.channels_last)
-    rotation = torch.eye(3, device=_device()).expand(batch_size, 3, 3)
-    labelled = Labelled(images, rotation, torch.zeros(batch_size, 3, device=_device()))
+    module = MultiTask(network, tasks, {}, "siamese", training, size, 0).to(DEVICE)
+    images = torch.rand(batch_size, 3, size, size, device=DEVICE).contiguous(memory_format=torch.channels_last)
+    rotation = torch.eye(3, device=DEVICE).expand(batch_size, 3, 3)
+    labelled = Labelled(images, rotation, torch.zeros(batch_size, 3, device=DEVICE))
     bfloat = resolve_precision("auto") == "bf16-mixed"
 
     def backward(losses: list[Tensor]) -> None:
@@ -125,13 +122,13 @@ def _siamese(backbone: str, size: int, batch_size: int) -> Row:
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
 
     def together() -> int:
-        with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
             losses, _ = module.losses(labelled, images, torch.Generator().manual_seed(0))
         backward(list(losses.values()))
         return batch_size
 
     def one_by_one() -> int:
-        with torch.autocast(_device(), torch.bfloat16, enabled=bfloat):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
             rotated = network(images)
             view = tasks["puzzling"].views(images, torch.Generator().manual_seed(0))
             maps = network.backbone.maps(view.inputs.contiguous(memory_format=torch.channels_last)).float()
@@ -147,7 +144,7 @@ def _siamese(backbone: str, size: int, batch_size: int) -> Row:
 
 def measure() -> list[Row]:
     """The rows for this machine: what a GPU or two CPU cores train."""
-    if _device() == "cuda":
+    if DEVICE == "cuda":
         rows = _step_rows("resnet18", 112, 256, 24, False)
         return [*rows, _siamese("resnet18", 112, 128), *_step_rows("resnet50", 224, 128, 16, True)]
     return [*_step_rows("resnet18", 64, 64, 12, False), _siamese("resnet18", 64, 64)]

@@ -259,7 +259,7 @@ _SERVED_WITH = (
 def _register(run: TrackedRun, recipe: Recipe, output: Path) -> None:
     """Store an exported model for serving, as a version of the study's; `best` is the one with the least error.
 
-    The error that decides is the one on people of the validation part.
+    The error that decides is the one on the crops of validation people on which the export was checked.
     """
     import mlflow
     from mlflow.models import ModelSignature

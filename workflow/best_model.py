@@ -5,7 +5,6 @@ seeds the lowest. Test errors have no say in it.
 """
 
 import json
-import sys
 from pathlib import Path
 from statistics import fmean
 
@@ -14,6 +13,7 @@ import yaml
 
 from pipeline_steps.errors import UserError
 from pipeline_steps.params import parse_params
+from pipeline_steps.step import main
 from workflow.plan import Plan
 
 
@@ -32,7 +32,7 @@ def best_model(trainings: list[Path]) -> tuple[str, int]:
     return arm, min(errors[arm], key=errors[arm].__getitem__)
 
 
-def main() -> None:
+def print_best() -> None:
     """Print the path of the export's recipe, which Snakemake makes."""
     plan = Plan(parse_params(yaml.safe_load(Path("params.yaml").read_text())))
     missing = [folder for folder in plan.finetunings() if not plan.is_current(folder)]
@@ -43,7 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    main(print_best)

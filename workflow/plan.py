@@ -80,9 +80,9 @@ def _date_back(folder: Path, now: float) -> None:
 
 
 def _is_dated(recipe: Path, folder: Path, now: float) -> bool:
-    """Whether a recipe to be run is later than all that lies there from earlier runs.
+    """Whether a recipe to be run is later than the results that an earlier run has sealed there.
 
-    Its date then stays: a job of another process, as each of a cluster's is, may be writing results by it.
+    Its date then stays: a job may be writing results by it, for another run here or, on a cluster, for this one.
     """
     date, made = recipe.stat().st_mtime, folder / "recipe.json"
     return _LONG_AGO < date <= now and (not made.exists() or made.stat().st_mtime < date)

@@ -194,7 +194,7 @@ def test_faces_of_photographs_are_found(exported: Path, tmp_path: Path):
 
 
 SERVED = """
-import io, json, sys, mlflow, pandas as pd
+import json, sys, mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/headpose-tiny@best")
 pictures = pd.DataFrame({"image": [open(path, "rb").read() for path in sys.argv[1:]]})
 print(json.dumps(model.predict(pictures, params={"whole_image": True})))
@@ -205,7 +205,7 @@ def test_the_best_version_in_the_registry_predicts_in_a_process_of_its_own(
     exported: Path, crops: np.ndarray, tmp_path: Path
 ):
     paths = [tmp_path / f"{place}.png" for place in range(2)]
-    for path, crop in zip(paths, crops, strict=False):
+    for path, crop in zip(paths, crops[:2], strict=True):
         Image.fromarray(crop).save(path)
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{exported.parent}/mlflow.db"}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | store
