@@ -1,7 +1,7 @@
 """Export one trained model for use elsewhere: ONNX in 32 and 8 bits, torch.export, safetensors, and a model card.
 
-python -m pipeline_steps.export_model --recipe RECIPE --model model.safetensors --crops CROPS.h5 --split SPLIT.json
-    --card CARD_DIR [--evaluation DIR ...] --output DIR
+python -m pipeline_steps.export_model --recipe RECIPE --training DIR --crops CROPS.h5 --split SPLIT.json --card CARD_DIR
+    [--evaluation DIR ...] --output DIR
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from typer import Option
 
+from pipeline_steps.comparison.reading import read_training
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json
@@ -71,7 +72,7 @@ def _write_exports(
 
 def export_model(
     recipe: Annotated[Path, Option(help="parameters of this job")],
-    model: Annotated[Path, Option(help="model.safetensors of the arm")],
+    training: Annotated[Path, Option(help="folder of the fine-tuning")],
     crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
     split: Annotated[Path, Option(help="split.json of the training data set")],
     card: Annotated[Path, Option(help="folder of the training data set's card")],
@@ -81,7 +82,8 @@ def export_model(
 ) -> None:
     """Write the exports, check them on crops of the validation people, and describe the model."""
     torch.set_num_threads(threads)
-    made, inputs = read_recipe(recipe), Inputs(model, crops, split)
+    model = training / "model.safetensors"
+    made, inputs = read_recipe(recipe), Inputs(model, training / "history.csv", crops, split)
     with track_run(made, output):
         network, about = load_model(model)
         data, parts = json.loads((card / "card.json").read_text()), read_split(split)
@@ -101,13 +103,14 @@ def export_model(
         with CropFile(crops) as file:
             rows = _some(file, parts.validation, CHECKED)
             measured = compared(file, rows, predict_rotations(network, file.read(rows)), output)
+        measured["validation_geodesic_error"] = read_training(training).validation_error
         if not measured["model_from_torch_worst"] < ALLOWED_DEG:
             (output / "model.onnx").unlink()
             raise UserError(
                 f"{model}: its ONNX export differs from torch by {measured['model_from_torch_worst']:.3f} degrees on "
                 f"{crops}, more than {ALLOWED_DEG}; try another version of torch or onnxruntime"
             )
-        write_json(output / "export.json", {**made.job, **measured, "opset": OPSET, "image_size": file.size})
+        write_json(output / "export.json", made.job | measured | {"opset": OPSET, "image_size": file.size})
         errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
         with whole_file(output / "README.md") as temporary:
             temporary.write_text(model_card(made.job, about, data, measured, errors), encoding="utf-8")

@@ -125,7 +125,7 @@ def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "told.json").write_text(json.dumps(recipe))
     data = finished.folder / "data"
     command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
-    command += ["--model", str(study / "finetune/hybrid/seed0/model.safetensors"), "--output", str(folder / "made")]
+    command += ["--training", str(study / "finetune/hybrid/seed0"), "--output", str(folder / "made")]
     command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]
     command += ["--split", str(data / "splits/rendered-32px/split.json")]
     command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]

@@ -4,30 +4,25 @@ The choice is made by the error on people of the validation part: the arm of the
 seeds the lowest. Test errors have no say in it.
 """
 
-import json
 from pathlib import Path
 from statistics import fmean
 
-import pandas as pd
 import yaml
 
+from pipeline_steps.comparison.reading import read_training
 from pipeline_steps.errors import UserError
 from pipeline_steps.params import parse_params
 from pipeline_steps.step import main
 from workflow.plan import Plan
 
 
-def validation_error(training: Path) -> float:
-    """Geodesic error in degrees on the validation people, at the epoch that the training kept."""
-    history = pd.read_csv(training / "history.csv").set_index("epoch")
-    return float(history["val_geodesic_deg"][json.loads((training / "run.json").read_text())["chosen_epoch"]])
-
-
 def best_model(trainings: list[Path]) -> tuple[str, int]:
     """Arm and seed to use of the trainings in folders ARM/seedSEED."""
     errors: dict[str, dict[int, float]] = {}
     for path in trainings:
-        errors.setdefault(path.parent.name, {})[int(path.name.removeprefix("seed"))] = validation_error(path)
+        errors.setdefault(path.parent.name, {})[int(path.name.removeprefix("seed"))] = read_training(
+            path
+        ).validation_error
     arm = min(errors, key=lambda name: fmean(errors[name].values()))
     return arm, min(errors[arm], key=errors[arm].__getitem__)
 

@@ -49,6 +49,11 @@ class Trained(NamedTuple):
         """The arm, or the pretext task."""
         return str(self.run["arm" if "arm" in self.run else "pretext"])
 
+    @property
+    def validation_error(self) -> float:
+        """Of a fine-tuning: geodesic error in degrees on the validation people, at the epoch that was kept."""
+        return float(self.history.set_index("epoch")["val_geodesic_deg"][self.run["chosen_epoch"]])
+
 
 @cache
 def read_evaluation(folder: Path) -> Evaluated:

@@ -11,6 +11,7 @@ def training(folder: Path, errors: list[float], chosen: int) -> Path:
     rows = [f"{epoch},{error}" for epoch, error in enumerate(errors, 1)]
     (folder / "history.csv").write_text("\n".join(["epoch,val_geodesic_deg", *rows]))
     (folder / "run.json").write_text(json.dumps({"chosen_epoch": chosen}))
+    (folder / "recipe.json").write_text(json.dumps({"step": "finetune", "job": {}, "params": {}}))
     return folder
 
 

@@ -68,10 +68,11 @@ rule export_model:
         f"logs/export_model/{plan.study}-{{arm}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
+        training=lambda w, input: os.path.dirname(input.model),
         card=plan.card(params.train_on),
         evaluations=lambda w, input: as_options("--evaluation", input.evaluations),
     shell:
-        "python -m pipeline_steps.export_model --recipe {input.recipe} --model {input.model} --crops {input.crops}"
+        "python -m pipeline_steps.export_model --recipe {input.recipe} --training {params.training} --crops {input.crops}"
         " --split {input.split} --card {params.card} {params.evaluations} --output {params.folder}"
         " --threads {threads} 2>&1 | tee {log}"
 
