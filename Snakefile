@@ -14,14 +14,15 @@ os.environ["PYTHONPATH"] = workflow.basedir
 shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.params import parse_params
-from workflow.plan import Plan
 
 
 configfile: f"{workflow.basedir}/params.yaml"
 
 
 try:
+    from pipeline_steps.params import parse_params
+    from workflow.plan import Plan
+
     plan = Plan(parse_params(config, "params.yaml (with overlays)"))
     plan.write()
 except UserError as error:

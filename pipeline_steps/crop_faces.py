@@ -191,7 +191,7 @@ def crop_faces(
             raise UserError(
                 f"{raw}: {len(rejected)} of {len(entries)} images are unusable, more than crops.max_rejected = "
                 f"{params.crops.max_rejected}; the first: {rejected[0].source_id}: {rejected[0].reason}; "
-                f"all: {output / 'rejected.csv'}"
+                f"mend or remove those in {output / 'rejected.csv'}, or raise that share"
             )
     seal(made, output / "recipe.json")
 

@@ -1,5 +1,7 @@
 """The one exception for everything that the user can mend, and how a failed check of values becomes one."""
 
+from typing import Any
+
 from pydantic import ValidationError
 
 
@@ -12,11 +14,24 @@ def brief(reason: object) -> str:
     return " ".join(str(reason).split())[:300]
 
 
-def first_problem(error: ValidationError, file: str) -> UserError:
-    """One line for the first thing that is wrong: file, key path, what stands there, what is allowed."""
-    problem = error.errors(include_url=False)[0]
-    key = brief(".".join(str(part) for part in problem["loc"]))
-    message = brief(problem["msg"].removeprefix("Value error, "))
+def _key_path(loc: tuple[int | str, ...], values: Any) -> str:
+    """Where in `values` a problem lies; pydantic names the branches of unions on the way, which stand in no file."""
+    parts, here = [], values
+    for place, part in enumerate(loc):
+        is_key = isinstance(here, dict) and (part in here or place == len(loc) - 1)
+        if is_key or (isinstance(here, list | tuple) and isinstance(part, int)):
+            parts.append(str(part))
+            here = here.get(part) if isinstance(here, dict) else here[part]
+    return brief(".".join(parts))
+
+
+def first_problem(error: ValidationError, file: str, values: Any) -> UserError:
+    """One line for the first thing that is wrong with the `values` of a file: key path, what is there, what may be."""
+    problems = error.errors(include_url=False)
+    problem, key = problems[0], _key_path(problems[0]["loc"], values)
+    branches = [other["msg"] for other in problems[1:] if _key_path(other["loc"], values) == key]
+    alternatives = [message.removeprefix("Input should be ") for message in branches]
+    message = brief(" or ".join([problem["msg"].removeprefix("Value error, "), *alternatives]))
     if problem["type"] == "extra_forbidden":
         return UserError(f"{file}: {key}: unknown key; remove it or mend its spelling")
     if problem["type"] == "missing":

@@ -464,7 +464,8 @@ def _varied(values: dict[str, Any]) -> dict[str, Any]:
 
 def parse_params(values: dict[str, Any], file: str = "params.yaml") -> Params:
     """Apply the chosen size, cross arms with variations and check everything; raise UserError on the first problem."""
+    values = _varied(_sized(values, file))
     try:
-        return Params.model_validate(_varied(_sized(values, file)))
+        return Params.model_validate(values)
     except ValidationError as error:
-        raise first_problem(error, file) from error
+        raise first_problem(error, file, values) from error

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -52,8 +52,9 @@ def protocol_digest(protocol: Protocol, path: Path) -> str:
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol; UserError that names the file and key where something is wrong."""
     try:
-        return Protocol.model_validate(yaml.safe_load(path.read_text()))
+        values: Any = yaml.safe_load(path.read_text())
+        return Protocol.model_validate(values)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        raise first_problem(error, str(path)) from error
+        raise first_problem(error, str(path), values) from error

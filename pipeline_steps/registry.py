@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from pipeline_steps.errors import UserError
+
 
 def kinds(package: str) -> list[str]:
     """Names of the modules in `package` that define a kind: all but `base` and private ones."""
@@ -19,7 +21,8 @@ def kinds(package: str) -> list[str]:
 def tagged_union(package: str, base: type[BaseModel]) -> Any:
     """A pydantic union over the one concrete subclass of `base` in every module of `package`, told apart by `kind`.
 
-    Raises TypeError where a module defines none or several, or where its `kind` differs from the module's name.
+    Raises UserError where a module defines none or several, where its `kind` differs from the module's name, or where
+    the class lacks one of the methods that `base` asks for.
     """
     classes: list[Any] = []
     for kind in kinds(package):
@@ -30,11 +33,12 @@ def tagged_union(package: str, base: type[BaseModel]) -> Any:
             if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__
         ]
         if len(found) != 1:
-            raise TypeError(
-                f"{module.__name__} must define exactly one subclass of {base.__name__}, found {len(found)}"
-            )
-        if found[0].model_fields["kind"].default != kind:
-            raise TypeError(f'{module.__name__}.{found[0].__name__}: kind must be Literal["{kind}"] = "{kind}"')
+            raise UserError(f"{module.__file__}: must define one subclass of {base.__name__}, defines {len(found)}")
+        place = f"{module.__file__}: {found[0].__name__}"
+        if (field := found[0].model_fields.get("kind")) is None or field.default != kind:
+            raise UserError(f'{place}: needs the line kind: Literal["{kind}"] = "{kind}", as the file is named')
+        if missing := sorted(found[0].__abstractmethods__):
+            raise UserError(f"{place}: lacks {', '.join(missing)}; {base.__module__} says what each has to do")
         classes.append(found[0])
     union = functools.reduce(operator.or_, classes)
     return Annotated[union, Field(discriminator="kind")] if len(classes) > 1 else union

@@ -57,7 +57,7 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable table of data sets ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        raise first_problem(error, str(path)) from error
+        raise first_problem(error, str(path), rows) from error
 
 
 def remembered(archive: Path) -> Path:

@@ -36,7 +36,7 @@ def test_the_published_schema_is_that_of_the_types():
         ({"datasets": {"rendered": {"archive": "x.zip"}}}, "archive: this data set has none"),
         (
             {"datasets": {"rendered": {"source": {"pose": {"yaw": WIDE}}}}},
-            "at most 90 degrees",
+            "params.yaml: datasets.rendered.source.pose: ",
         ),
         ({"pretext": {"puzzling": {"grid": 5}}}, "pretext.puzzling"),
         (
@@ -45,6 +45,10 @@ def test_the_published_schema_is_that_of_the_types():
                 "arms": {"hybrid": {"auxiliary": {"masked_modelling": 1.0}}},
             },
             "multiple of 7",
+        ),
+        (
+            {"datasets": {"rendered": {"split": {"test_subjects": "most"}}}},
+            "test_subjects: Input should be a valid integer or 'all'",
         ),
         ({"seeds": []}, "seeds"),
         ({"arms": {"baseline": {"init": "ssl:jigsaw"}}}, "'jigsaw' is not defined"),
