@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from pipeline_steps.params import merged
 
@@ -107,19 +108,43 @@ class Repository:
         return "Nothing to be done" in self("snakemake", "--dry-run", "--cores", "2")
 
 
+@contextmanager
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that the processes of one test run share, and whether this one has to fill it; the others wait."""
+    in_parallel = "PYTEST_XDIST_WORKER" in os.environ
+    folder = (factory.getbasetemp().parent if in_parallel else factory.getbasetemp()) / name
+    with FileLock(f"{folder}.lock"):
+        done = folder.with_suffix(".done")
+        empty = not done.exists()
+        if empty:  # or half filled, by a process that failed
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        yield folder, empty
+        done.touch()
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The tiny study, run once; tests must leave it as it is."""
-    world = World(tmp_path_factory.mktemp("tiny"))
-    done = world.snakemake()
-    assert done.returncode == 0, done.stderr[-3000:]
+    with shared_folder(tmp_path_factory, "tiny") as (folder, empty):
+        world = World(folder)
+        if empty:
+            done = world.snakemake()
+            assert done.returncode == 0, done.stderr[-3000:]
     return world
 
 
 @pytest.fixture(scope="session")
 def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an exported model of the tiny study; MLflow's store, with its version there, lies beside it."""
-    folder = tmp_path_factory.mktemp("export")
+    with shared_folder(tmp_path_factory, "export") as (folder, empty):
+        if empty:
+            export(finished, folder)
+    return folder / "made"
+
+
+def export(finished: World, folder: Path) -> None:
+    """Export the tiny study's hybrid arm."""
     study = finished.folder / "results/tiny"
     recipe = {"step": "export_model", "job": {"study": "tiny", "arm": "hybrid", "seed": 0}, "params": {}}
     (folder / "told.json").write_text(json.dumps(recipe))
@@ -131,7 +156,6 @@ def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]
     tracked = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "HEADPOSE_TRACKING": "on"}
     subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | tracked, check=True)
-    return folder / "made"
 
 
 @pytest.fixture
