@@ -51,6 +51,9 @@ record: .venv/installed  ## Version data and results with DVC, once nothing is l
 bench: .venv/installed  ## Measure the speed of rendering, reading and training side by side
 	$(RUN) python -m benchmarks
 
+drill: .venv/installed  ## Kill a study at random moments, and compare what comes out with the same study left alone
+	$(RUN) python -m drills
+
 audit: .venv/installed  ## Ask PyPI for known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off
 
@@ -66,4 +69,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce export page ui watch compare results record bench audit lint test clean
+.PHONY: help reproduce export page ui watch compare results record bench drill audit lint test clean

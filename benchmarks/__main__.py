@@ -18,7 +18,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import write_json
 from pipeline_steps.step import main
 
-PARTS = ("rendering", "cropping", "reading", "training")
+PARTS = ("rendering", "cropping", "reading", "training", "prediction", "scale", "workflow")
 
 
 def table(folder: Path) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from tenacity import retry, stop_after_attempt, wait_random_exponential
 from pipeline_steps.errors import UserError
 from pipeline_steps.progress import configure_logging, logger
 from pipeline_steps.recipe import Recipe, read_recipe
+from pipeline_steps.reporting.mlflow_view import VIEW_TAG, experiment_tags, view_link
 from pipeline_steps.step import is_main_process
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -259,13 +260,13 @@ _SERVED_WITH = (
 def _register(run: TrackedRun, recipe: Recipe, output: Path) -> None:
     """Store an exported model for serving, as a version of the study's; `best` is the one with the least error.
 
-    The error that decides is the one on the crops of validation people on which the export was checked.
+    The error that decides is the training's own on the validation people, by which `make export` chooses too.
     """
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    error, name = "validation_geodesic_deg", f"headpose-{recipe.job['study']}"
+    error, name = "validation_geodesic_error", f"headpose-{recipe.job['study']}"
     measured = json.loads((output / "export.json").read_text())
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     with mlflow.start_run(run.run_id):
@@ -283,7 +284,7 @@ def _register(run: TrackedRun, recipe: Recipe, output: Path) -> None:
         )
     with suppress(mlflow.exceptions.MlflowException):  # it is there already
         run.client.create_registered_model(name, description="Pictures in, head poses out.")
-    tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured["model_geodesic_error"])}
+    tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured[error])}
     run.client.create_model_version(
         name, stored.model_uri, run.run_id, tags, description=(output / "README.md").read_text()
     )
@@ -329,6 +330,9 @@ def _log_outcome(run: TrackedRun, recipe: Recipe, output: Path) -> None:
         for name in ("table.md", "table.csv", "figures"):
             path = output / name
             (client.log_artifacts if path.is_dir() else client.log_artifact)(run.run_id, str(path), "comparison")
+        experiment = client.get_run(run_id).info.experiment_id
+        for name, value in experiment_tags(experiment, output).items():
+            client.set_experiment_tag(experiment, name, value)
     if (output / "model.safetensors").exists():
         _log_model(run, output / "model.safetensors")
 
@@ -441,16 +445,23 @@ def sync(
 
 @app.command()
 def ui() -> None:
-    """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1; of a server, name its address."""
+    """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1; of a server, name its address.
+
+    Every compared study has a link of its own, to its trainings by test error.
+    """
     store = _configure()
-    if _is_server(store):
-        print(f"MLflow: {store}")
-        return
     for port in range(5000, 5100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 break
-    print(f"MLflow: http://127.0.0.1:{port}", flush=True)
+    address = store if _is_server(store) else f"http://127.0.0.1:{port}"
+    print(f"MLflow: {address}")
+    for experiment in _client().search_experiments():
+        if VIEW_TAG in experiment.tags:
+            print(f"{experiment.name}: {address}/{view_link(experiment.experiment_id)}")
+    sys.stdout.flush()
+    if _is_server(store):
+        return
     command = ["-m", "mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, *command])
 

@@ -26,7 +26,7 @@ from workflow.archives import identity, locate
 
 ROOT = Path(__file__).resolve().parent.parent
 NEUTRAL = {
-    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry"),
+    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry", "mlflow_view"),
     *("catalogue", "download", "web", "google_drive", "unfinished", "protocols"),
 }
 """Modules that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's values."""

@@ -1,7 +1,7 @@
 """Headless Chromium from the system's packages."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,11 +9,20 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+Launch = Callable[..., "sync_api.Browser"]
+
+
 @pytest.fixture(scope="session")
-def browser() -> "Iterator[sync_api.Browser]":
+def launch() -> Iterator[Launch]:
+    """Start a browser, with further arguments."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here (on Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+        yield lambda *arguments: playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *arguments])
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Launch) -> "Iterator[sync_api.Browser]":
+    browser = launch()
+    yield browser
+    browser.close()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import requests
@@ -52,6 +53,48 @@ def test_a_photograph_shows_its_angles_and_axes(address: str, picture: Path, exp
     drawn = page.evaluate("[...document.getElementById('view').getContext('2d').getImageData(0, 0, 32, 32).data]")
     plain = np.asarray(Image.open(picture).convert("RGB")).astype(int)
     assert (np.abs(np.reshape(drawn, (32, 32, 4))[..., :3] - plain).max(2) > 60).sum() > 10
+    page.close()
+
+
+def film(picture: Path, path: Path) -> None:
+    """A picture as an endless raw film (YUV4MPEG2), which Chromium shows in a camera's place."""
+    pixels = np.asarray(Image.open(picture).convert("RGB").resize((256, 256)))
+    frame = cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420).tobytes()
+    path.write_bytes(b"YUV4MPEG2 W256 H256 F10:1 Ip A1:1 C420jpeg\n" + 10 * (b"FRAME\n" + frame))
+
+
+def test_the_camera_shows_the_pose_until_it_is_stopped(
+    address: str, picture: Path, exported: Path, tmp_path: Path, launch
+):
+    film(picture, tmp_path / "film.y4m")
+    browser = launch(
+        *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
+        f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}",
+    )
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
+    if not page.is_checked("#whole"):
+        page.check("#whole")
+    page.click("#camera")
+    page.wait_for_selector("#faces tbody tr")
+    assert page.get_attribute("#camera", "aria-pressed") == "true"
+    shown = [float(text) for text in page.locator("#faces tbody td").all_inner_texts()[1:4]]
+    (pose,) = HeadPose.load(exported / "model.onnx")(Image.open(picture), whole_image=True)
+    # the film's colours, the browser's JPEG and two resizings lie between
+    np.testing.assert_allclose(shown, [pose.yaw, pose.pitch, pose.roll], atol=10)
+    page.click("#camera")
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
+    assert page.evaluate("stream") is None
+    browser.close()
+
+
+def test_a_browser_without_a_camera_says_so(address: str, browser):
+    page = browser.new_page()
+    page.goto(address)
+    page.click("#camera")
+    page.wait_for_function("document.getElementById('said').textContent.includes('The camera cannot be opened')")
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
     page.close()
 
 

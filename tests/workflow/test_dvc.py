@@ -4,21 +4,38 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tests.conftest import Repository, World
 
 pytestmark = pytest.mark.workflow
+moto_server = pytest.importorskip("moto.server")
 
 
-def test_round_trip(finished: World, tmp_path: Path):
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an S3 server on this machine, with a bucket `headpose`."""
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    boto3.client("s3", endpoint_url=address).create_bucket(Bucket="headpose")
+    yield address
+    server.stop()
+
+
+def test_round_trip(finished: World, tmp_path: Path, s3: str):
     repository = Repository(tmp_path / "repository")
     for name in ("data", "results"):
         shutil.copytree(finished.folder / name, repository.folder / name)
     assert repository.nothing_to_do()
-    repository("dvc", "remote", "add", "-d", "local", str(tmp_path / "remote"))
+    repository("dvc", "remote", "add", "-d", "store", "s3://headpose/study")
+    repository("dvc", "remote", "modify", "store", "endpointurl", s3)
     repository.record("first")
     repository("dvc", "push")
     assert "up to date" in repository("dvc", "status")
@@ -42,6 +59,7 @@ def test_round_trip(finished: World, tmp_path: Path):
     assert "error: A is missing" in refused
 
     repository("dvc", "push")
+    assert boto3.client("s3", endpoint_url=s3).list_objects_v2(Bucket="headpose", Prefix="study/files/md5/")["KeyCount"]
     shutil.rmtree(repository.folder / ".dvc" / "cache")
     for name in ("data", "results", ".snakemake"):
         shutil.rmtree(repository.folder / name)

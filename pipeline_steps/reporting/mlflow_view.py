@@ -1,0 +1,36 @@
+"""What MLflow's pages show of a study first: the table of its arms, and its trainings by test error.
+
+A view is a tag of the experiment, as MLflow's own button "Share" writes it; `viewStateShareKey` in a link names it.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+VIEW = "arms"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+
+
+def view_link(experiment: str) -> str:
+    """Path of an experiment's view on MLflow's pages for training, not for language models."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+
+def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
+    """The experiment's note and view, after the comparison in a folder; errors are in degrees."""
+    table = pd.read_csv(comparison / "table.csv")
+    error, datasets = str(table["error"].iloc[0]), list(dict.fromkeys(table["dataset"]))
+    errors = [f"metrics.`test/{dataset}/{name}`" for dataset in datasets for name in dict.fromkeys([error, "geodesic"])]
+    view = {
+        "searchFilter": "tags.stage = 'finetune'",
+        "orderByKey": errors[0],
+        "orderByAsc": True,
+        "selectedColumns": ["tags.`arm`", "tags.`seed`", *errors],
+    }
+    best = [table.loc[table[table["dataset"] == dataset][error].idxmin()] for dataset in datasets]
+    said = [f"On {row['dataset']}, **{row['arm']}** errs least: {error} {row[error]:.2f} degrees." for row in best]
+    link = view_link(experiment)
+    links = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
+    note = [*said, links, (comparison / "table.md").read_text()]
+    return {"mlflow.note.content": "\n\n".join(note), VIEW_TAG: json.dumps(view)}
