@@ -81,7 +81,7 @@ def photographs(archive: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pictures with the boxes (4,) of their landmarks."""
     dataset = Aflw2000()
     with TemporaryDirectory() as name:
-        dataset.acquire(archive, Path(name))
+        dataset.acquire(Path(name), archive)
         for entry in dataset.entries(Path(name)):
             landmarks = dataset.read(entry).landmarks
             assert landmarks is not None

@@ -18,10 +18,14 @@ def _key_path(loc: tuple[int | str, ...], values: Any) -> str:
     """Where in `values` a problem lies; pydantic names the branches of unions on the way, which stand in no file."""
     parts, here = [], values
     for place, part in enumerate(loc):
-        is_key = isinstance(here, dict) and (part in here or place == len(loc) - 1)
-        if is_key or (isinstance(here, list | tuple) and isinstance(part, int)):
-            parts.append(str(part))
-            here = here.get(part) if isinstance(here, dict) else here[part]
+        is_last = place == len(loc) - 1  # the place of what is missing, too
+        if isinstance(here, dict) and (part in here or is_last):
+            here = here.get(part)
+        elif isinstance(here, list | tuple) and isinstance(part, int) and (part < len(here) or is_last):
+            here = here[part] if part < len(here) else None
+        else:
+            continue
+        parts.append(str(part))
     return brief(".".join(parts))
 
 

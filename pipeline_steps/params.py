@@ -79,8 +79,8 @@ class Dataset(Strict):
     archive: Path | None = Field(
         default=None,
         strict=False,
-        description="the archive, or a folder of its files, to use as it is; a relative path is looked up in "
-        "$HEADPOSE_REAL_DATA, else here. Without it the official archive is looked for there and in data/archives, and "
+        description="the archive, or a folder of its files, to use as it is; a relative path is looked for in "
+        "$HEADPOSE_REAL_DATA, then here. Without it the official archive is looked for there and in data/archives, and "
         "downloaded. Where an archive lies changes no result, what it holds does",
     )
     crop: CropRule

@@ -20,15 +20,17 @@ REMEMBERED = Path(".recipes/digests.json")
 def locate(given: Path | None, record: Record | None) -> Path | None:
     """Where a data set's archive lies or will be downloaded to; None where nobody says.
 
-    given: the path in params.yaml. Otherwise the official archive is looked for in $HEADPOSE_REAL_DATA and downloads.
+    given: the path in params.yaml. Otherwise the official archive of `record`. Either is looked for in
+    $HEADPOSE_REAL_DATA first.
     """
-    folder = os.environ.get("HEADPOSE_REAL_DATA")
     if given:
-        return Path(folder or "", given.expanduser())
-    if record is None or record.file is None:
+        name = here = given.expanduser()
+    elif record is not None and record.file is not None:
+        name, here = Path(record.file), DOWNLOADS / record.file
+    else:
         return None
-    official = Path(folder or DOWNLOADS, record.file)
-    return official if official.exists() else DOWNLOADS / record.file
+    folder = os.environ.get("HEADPOSE_REAL_DATA")
+    return there if folder and (there := Path(folder, name)).exists() else here
 
 
 def identity(key: str, archive: Path, official: Record | None) -> str | None:
