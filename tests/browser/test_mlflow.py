@@ -78,10 +78,12 @@ def test_selected_trainings_are_compared_by_parameter_and_error(page: Page, link
     page.locator(".ag-header input[type=checkbox]").first.check(force=True)
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Comparing 4 Runs from 1 Experiment").wait_for()
-    row = page.locator("tr", has_text="test/rendered/mae").first
-    row.locator("td").first.wait_for()
-    shown = [float(text) for text in row.locator("td").all_inner_texts()]
-    assert shown == pytest.approx(errors.to_list(), abs=5e-3)
+    metrics, values = (page.locator("[role=grid]").nth(place) for place in range(2))  # side by side, line by line
+    metrics.scroll_into_view_if_needed()
+    metrics.get_by_text("test/rendered/mae", exact=True).wait_for()
+    line = metrics.inner_text().split("\n").index("test/rendered/mae")
+    shown = values.inner_text().split("\n")[len(errors) * line :][: len(errors)]
+    assert [float(text) for text in shown] == pytest.approx(errors.to_list(), abs=5e-3)
     assert page.locator("tr", has_text="auxiliary.puzzling.weight").first.is_visible()
 
 
