@@ -48,7 +48,7 @@ record: .venv/installed  ## Version data and results with DVC, once nothing is l
 		|| { echo "error: some jobs are left to run; run snakemake (or make reproduce) first" >&2; exit 1; }
 	$(RUN) dvc commit --force
 
-bench: .venv/installed  ## Measure the speed of rendering, reading and training side by side
+bench: .venv/installed  ## Measure speed side by side with what it can be compared with, and write docs/speed.md
 	$(RUN) python -m benchmarks
 
 drill: .venv/installed  ## Kill a study at random moments, and compare what comes out with the same study left alone

@@ -1,11 +1,13 @@
 """Speed, side by side in one run: python -m benchmarks [NAME...].
 
-Every part writes results/bench/NAME.json; the table of all parts measured so far is printed.
+Every part writes results/bench/NAME.json; the table of all parts measured so far is printed. Measuring all of them
+writes it into docs/speed.md as well.
 """
 
 import importlib
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,18 +15,31 @@ import pandas as pd
 import torch
 from typer import Argument, Option
 
-from benchmarks.measure import CORES, device_name
+from benchmarks.measure import CORES, DEVICE, device_name
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_json
+from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.step import main
 
 PARTS = ("rendering", "cropping", "reading", "training", "prediction", "scale", "workflow")
+PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
 
 
-def table(folder: Path) -> pd.DataFrame:
-    """The rows of all parts, one under the other."""
-    rows = [row for path in sorted(folder.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
-    return pd.DataFrame(rows, columns=["what", "ours", "against", "theirs", "unit", "ratio", "reach"])
+def table(folder: Path) -> str:
+    """The rows of all parts, one under the other, as Markdown."""
+    paths = [path for name in PARTS if (path := folder / f"{name}.json").exists()]
+    rows = [row for path in paths for row in json.loads(path.read_text())["rows"]]
+    columns = ["what", "ours", "against", "theirs", "unit", "ratio", "reach"]
+    return str(pd.DataFrame(rows, columns=columns).to_markdown(index=False))
+
+
+def write_page(found: str) -> None:
+    """Put a table, and what it was measured on, between the page's marks."""
+    on = f"{CORES} CPU cores" if DEVICE == "cpu" else device_name()
+    marks = r"(<!-- table: make bench -->\n).*(<!-- end of table -->)"
+    said = f"Measured on {on}, torch {torch.__version__}.\n\n{found}\n"
+    text = re.sub(marks, lambda match: match[1] + said + match[2], PAGE.read_text(), flags=re.DOTALL)
+    with whole_file(PAGE) as temporary:
+        temporary.write_text(text)
 
 
 def bench(
@@ -40,7 +55,9 @@ def bench(
         rows = importlib.import_module(f"benchmarks.{name}").measure()
         on = {"device": device_name(), "cores": CORES, "torch": torch.__version__}
         write_json(output / f"{name}.json", {**on, "rows": [row.record() for row in rows]})
-        print(table(output).to_markdown(index=False), flush=True)
+        print(table(output), flush=True)
+    if not parts:
+        write_page(table(output))
 
 
 if __name__ == "__main__":

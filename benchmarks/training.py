@@ -147,4 +147,4 @@ def measure() -> list[Row]:
     if DEVICE == "cuda":
         rows = _step_rows("resnet18", 112, 256, 24, False)
         return [*rows, _siamese("resnet18", 112, 128), *_step_rows("resnet50", 224, 128, 16, True)]
-    return [*_step_rows("resnet18", 64, 64, 12, False), _siamese("resnet18", 64, 64)]
+    return [*_step_rows("resnet18", 64, 64, 36, False), _siamese("resnet18", 64, 64)]

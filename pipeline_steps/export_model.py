@@ -21,7 +21,7 @@ from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
-from pipeline_steps.prediction.head_pose import face_place
+from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
 from pipeline_steps.prediction.onnx_model import OPSET, OnnxModel, exported, write_int8, write_onnx
 from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Inputs, read_recipe, seal
@@ -33,6 +33,8 @@ ALLOWED_DEG = 0.01
 """Largest geodesic distance between ONNX and torch on real crops."""
 CALIBRATION, CHECKED = 256, 512
 """Most crops that 8-bit ranges are taken from, and that the exports are held against each other on."""
+SOUGHT = 256
+"""Most crops that faces are looked for in to measure what that costs."""
 SEARCHED = 256
 """Pixels of a crop's side while a face is looked for in it."""
 
@@ -58,6 +60,45 @@ def compared(file: CropFile, rows: np.ndarray, torch_rotation: np.ndarray, outpu
             error = geodesic_distance_deg(labels[known], predicted[known])
             found[f"{name}_geodesic_error"] = float(error.mean())
     return found
+
+
+def face_place(crops: np.ndarray, rotations: np.ndarray, size: int, threads: int) -> list[list[float]] | None:
+    """Coefficients of where a face lies in crops uint8 (N, T, T, 3) with their context; None where few show one.
+
+    size: pixels of the crops proper, their centres. rotations: (N, 3, 3), as the model predicts them.
+    Few: fewer than half.
+    """
+    detector = FaceDetector(SEARCHED, threads=threads)
+    found = [detector(crop).boxes[:1] - crops.shape[1] / 2 for crop in crops]
+    seen = np.array([len(boxes) > 0 for boxes in found], bool)
+    if not seen.any() or 2 * seen.sum() < len(crops):
+        return None
+    fitted = FacePlace.fitted(np.concatenate(found), rotations[seen], size)
+    return [[float(value) for value in row] for row in fitted.coefficients]
+
+
+def with_detector(file: CropFile, rows: np.ndarray, model: HeadPose) -> dict[str, float]:
+    """What it costs in degrees to cut by found faces: median geodesic errors on those crops that show one.
+
+    A face is looked for in crops with their context. Empty where labels are not known, or the model asks for crops.
+    """
+    rows = rows[np.isfinite(file.rotation[rows]).all((1, 2))]
+    if model.place is None or not len(rows):
+        return {}
+    poses = [model(crop)[:1] for crop in file.read_with_context(rows)]
+    seen = np.array([len(found) > 0 for found in poses], bool)
+    if not seen.any():
+        return {}
+    labels = file.rotation[rows[seen]].astype(float)
+    cut = {
+        "found": np.stack([pose.matrix for found in poses for pose in found]),
+        "own": model.model(file.read(rows[seen])),
+    }
+    errors = {
+        f"{name}_box_median_geodesic_error": float(np.median(geodesic_distance_deg(labels, rotation)))
+        for name, rotation in cut.items()
+    }
+    return errors | {"faces_found": float(seen.mean())}
 
 
 def _write_exports(
@@ -93,9 +134,8 @@ def export_model(
         with CropFile(crops) as file:
             calibration = file.read(_some(file, parts.train, CALIBRATION))
             looked_at = file.read_with_context(_some(file, parts.train, CALIBRATION))
-            metadata["face_place"] = json.dumps(
-                face_place(looked_at, file.size, FaceDetector(SEARCHED, threads=threads))
-            )
+            rotations = predict_rotations(network, calibration)
+            metadata["face_place"] = json.dumps(face_place(looked_at, rotations, file.size, threads))
         output.mkdir(parents=True, exist_ok=True)
         _write_exports(exported(network, file.size), output, metadata, calibration)
         with whole_file(output / "model.safetensors") as temporary:
@@ -103,6 +143,8 @@ def export_model(
         with CropFile(crops) as file:
             rows = _some(file, parts.validation, CHECKED)
             measured = compared(file, rows, predict_rotations(network, file.read(rows)), output)
+            rows = _some(file, parts.validation, SOUGHT)
+            measured |= with_detector(file, rows, HeadPose.load(output / "model.onnx", threads))
         measured["validation_geodesic_error"] = read_training(training).validation_error
         if not measured["model_from_torch_worst"] < ALLOWED_DEG:
             (output / "model.onnx").unlink()

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline_steps.errors import UserError, brief
 from pipeline_steps.pictures import cut_square
 from pipeline_steps.pose.geometry import matrix_to_euler
-from pipeline_steps.prediction.detector import Detections, FaceDetector
+from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.onnx_model import OnnxModel
 
 
@@ -37,39 +37,43 @@ class Pose(NamedTuple):
         }
 
 
-class FacePlace(NamedTuple):
-    """Where the detector finds the face in a model's training crops: medians, in shares of the crop's side.
+PASSES = 3
+"""How often a head is cut: at first as if it faced the camera, then as heads of the pose that was seen are cut."""
 
-    x, y: from the crop's centre to the face box's. side: of the face box's longer side.
+
+class FacePlace:
+    """Where the detector finds the face in a model's training crops, by the pose that the model sees in them.
+
+    Data sets cut heads by landmarks, calibrated cameras or boxes of their own; the face that a detector finds lies
+    elsewhere in such a crop, and elsewhere again when the head turns.
+
+    coefficients: (10, 3), of 1 and the nine entries of the rotation, for x and y from the crop's centre to the face
+    box's, and the logarithm of the face box's longer side; in shares of the crop's side.
     """
 
-    x: float
-    y: float
-    side: float
+    def __init__(self, coefficients: "np.ndarray | list[list[float]]") -> None:
+        self.coefficients: np.ndarray = np.array(coefficients, float).reshape(10, 3)
 
-    def squares(self, faces: np.ndarray) -> np.ndarray:
-        """The crops (N, 4) in which face boxes (N, 4) x0, y0, x1, y1 lie where faces lie in training crops."""
-        centre, longer = (faces[:, :2] + faces[:, 2:]) / 2, (faces[:, 2:] - faces[:, :2]).max(1, keepdims=True)
-        side = longer / self.side
-        centre = centre - side * [self.x, self.y]
-        return np.concatenate([centre - side / 2, centre + side / 2], 1)
+    @classmethod
+    def fitted(cls, faces: np.ndarray, rotations: np.ndarray, size: int) -> Self:
+        """The least Huber loss; faces: boxes (N, 4) x0, y0, x1, y1 in pixels from the crop's centre; size: of the crop.
 
+        rotations: (N, 3, 3), as the model predicts them: no label is asked for, nor would there be one to cut by.
+        """
+        from sklearn.linear_model import HuberRegressor
 
-def face_place(crops: np.ndarray, size: int, detector: FaceDetector) -> FacePlace | None:
-    """Median place of the surest face; None where fewer than half of the crops show one.
+        sides = (faces[:, 2:] - faces[:, :2]).max(1)
+        places = np.column_stack([(faces[:, :2] + faces[:, 2:]) / 2 / size, np.log(sides / size)])
+        entries = rotations.reshape(-1, 9)
+        fits = [HuberRegressor(alpha=1.0, max_iter=1000).fit(entries, place) for place in places.T]
+        return cls(np.column_stack([[fit.intercept_, *fit.coef_] for fit in fits]).round(4))
 
-    crops: uint8 (N, T, T, 3) with their context; size: pixels of the crops proper, their centres.
-    """
-    stored, places = crops.shape[1], []
-    for crop in crops:
-        found = detector(crop)
-        if len(found.boxes):
-            x0, y0, x1, y1 = found.boxes[0]
-            centre = (np.array([x0 + x1, y0 + y1]) - stored) / 2 / size
-            places.append([*centre, max(x1 - x0, y1 - y0) / size])
-    if 2 * len(places) < len(crops) or not places:
-        return None
-    return FacePlace(*(round(float(value), 4) for value in np.median(places, 0)))
+    def squares(self, faces: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+        """The crops (N, 4) in which face boxes (N, 4) x0, y0, x1, y1 lie as in training crops of such rotations."""
+        places = np.column_stack([np.ones(len(faces)), rotations.reshape(-1, 9)]) @ self.coefficients
+        sides = (faces[:, 2:] - faces[:, :2]).max(1, keepdims=True) / np.exp(places[:, 2:])
+        centres = (faces[:, :2] + faces[:, 2:]) / 2 - sides * places[:, :2]
+        return np.concatenate([centres - sides / 2, centres + sides / 2], 1)
 
 
 class HeadPose:
@@ -78,7 +82,7 @@ class HeadPose:
     def __init__(self, model: OnnxModel, path: Path, threads: int = 0) -> None:
         self.model, self.path, self.threads = model, path, threads
         place = json.loads(model.about.get("face_place", "null"))
-        self.place = None if place is None else FacePlace(*place)
+        self.place = None if place is None else FacePlace(place)
         self._detector: FaceDetector | None = None
 
     @classmethod
@@ -112,21 +116,27 @@ class HeadPose:
         if whole_image:
             side, centre = max(picture.size), np.array(picture.size) / 2
             squares, confidence = np.concatenate([centre - side / 2, centre + side / 2])[None], np.ones(1)
+            rotations = self._rotations(picture, squares)
         elif self.place is None:
             raise UserError(
-                f"{self.path}: no faces were found in its training crops, so that a face does not tell where to cut; "
-                "cut the heads yourself and give them with --whole-image"
+                f"{self.path}: faces were found in few of its training crops, so that a face does not tell where to "
+                "cut; cut the heads yourself and give them with --whole-image"
             )
         else:
-            found: Detections = self.detector(np.asarray(picture))
-            squares, confidence = self.place.squares(found.boxes), found.confidence
-        if not len(squares):
-            return []
-        border = str(self.model.crop["border"])
-        crops = np.stack([cut_square(picture, square, self.model.size, border) for square in squares])
-        rotations = self.model(crops)
+            faces, confidence = self.detector(np.asarray(picture))
+            if not len(faces):
+                return []
+            rotations = np.tile(np.eye(3), (len(faces), 1, 1))
+            for _ in range(PASSES):
+                squares = self.place.squares(faces, rotations)
+                rotations = self._rotations(picture, squares)
         angles = np.asarray(matrix_to_euler(rotations)).tolist()
         return [
             Pose(square, yaw, pitch, roll, rotation, float(sure))
             for square, (yaw, pitch, roll), rotation, sure in zip(squares, angles, rotations, confidence, strict=True)
         ]
+
+    def _rotations(self, picture: Image.Image, squares: np.ndarray) -> np.ndarray:
+        """Rotations (N, 3, 3) of the heads in squares (N, 4) of a picture."""
+        border = str(self.model.crop["border"])
+        return self.model(np.stack([cut_square(picture, square, self.model.size, border) for square in squares]))

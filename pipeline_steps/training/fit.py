@@ -175,8 +175,13 @@ def fit(
     Raises UserError where the loss stops being finite, or where the devices do not fit machine or batches.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging interval.*")
+    for nothing_to_mend in (
+        "does not have many workers",
+        "number of training batches.*smaller than the logging interval",
+        "LeafSpec",
+        "`srun` command is available",
+    ):
+        warnings.filterwarnings("ignore", f".*{nothing_to_mend}.*")
     batches = CombinedLoader(train, "min_size")
     record = EpochRecord(label, best_by, run)
     precision = resolve_precision(params.precision)

@@ -75,12 +75,17 @@ def test_the_link_lists_the_trainings_by_test_error(page: Page, link: str, error
 def test_selected_trainings_are_compared_by_parameter_and_error(page: Page, link: str, errors: "pd.Series[float]"):
     page.goto(link)
     page.get_by_text("finetune/baseline/seed0").wait_for()
-    page.locator(".ag-header input[type=checkbox]").first.check(force=True)
+    page.locator(".ag-header-select-all input:visible").first.check()
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Comparing 4 Runs from 1 Experiment").wait_for()
     metrics, values = (page.locator("[role=grid]").nth(place) for place in range(2))  # side by side, line by line
     metrics.scroll_into_view_if_needed()
-    metrics.get_by_text("test/rendered/mae", exact=True).wait_for()
+    values.hover()
+    for _ in range(30):  # only the lines in sight are in the page
+        if metrics.get_by_text("test/rendered/mae", exact=True).count():
+            break
+        page.mouse.wheel(0, 90)
+        page.wait_for_timeout(500)
     line = metrics.inner_text().split("\n").index("test/rendered/mae")
     shown = values.inner_text().split("\n")[len(errors) * line :][: len(errors)]
     assert [float(text) for text in shown] == pytest.approx(errors.to_list(), abs=5e-3)

@@ -125,12 +125,22 @@ def test_bad_input_ends_in_one_line_that_names_it(exported: Path, tmp_path: Path
     assert (tmp_path / "poses.csv").read_text().splitlines() == [",".join(COLUMNS)]
 
 
-def test_faces_are_cut_where_training_crops_had_them():
-    place = FacePlace(x=0.1, y=-0.2, side=0.5)
-    (square,) = place.squares(np.array([[100.0, 200.0, 140.0, 250.0]]))
-    assert square[2] - square[0] == pytest.approx(100), "the longer side is half of the crop"
+def test_faces_are_cut_where_training_crops_of_their_pose_had_them():
+    """Faces that move to the side by a fifth of the crop's as the head turns, with one in ten detected elsewhere."""
+    random = np.random.default_rng(0)
+    yaws = random.uniform(-60, 60, 200)
+    rotations = Rotation.from_euler("y", yaws[:, None], degrees=True).as_matrix()
+    centres = np.column_stack([0.2 * np.sin(np.radians(yaws)), np.full(200, -0.1)]) * 64
+    centres[::10] = random.uniform(-32, 32, (20, 2))
+    half_sides = np.array([12, 16])
+    boxes = np.concatenate([centres - half_sides, centres + half_sides], 1)
+    place = FacePlace.fitted(boxes, rotations, 64)
+    half = 50 * np.sin(np.radians(30))
+    face = np.array([[100.0, 200.0, 140.0, 250.0]])
+    (square,) = place.squares(face, Rotation.from_euler("y", [[30]], degrees=True).as_matrix())
+    assert square[2] - square[0] == pytest.approx(100, rel=0.03), "the longer side is half of the crop"
     centre = (square[:2] + square[2:]) / 2
-    np.testing.assert_allclose((np.array([120, 225]) - centre) / 100, [0.1, -0.2])
+    np.testing.assert_allclose((np.array([120, 225]) - centre) / 100, [0.2 * half / 50, -0.1], atol=0.02)
 
 
 def test_a_model_that_never_saw_a_face_asks_for_crops(exported: Path):
