@@ -29,6 +29,7 @@ def measure() -> list[Row]:
         training = sum(pd.read_csv(path)["seconds"].sum() for path in Path(name).glob("results/*/*/*/*/history.csv"))
         importing = _seconds(ROOT, "-c", "import snakemake.cli")
     return [
-        Row("the default study", whole, "its trainings alone, spread over the cores", training / CORES, "s", "<= 1.15"),
+        Row("the default study", whole, "its trainings alone, one after the other", training, "s", "<= 1.15"),
+        Row("the default study", whole, f"its trainings alone, spread over {CORES} cores", training / CORES, "s"),
         Row("snakemake with nothing to do", again, "importing Snakemake", importing, "s", "ours <= 5 s"),
     ]

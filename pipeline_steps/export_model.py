@@ -68,7 +68,7 @@ def face_place(crops: np.ndarray, rotations: np.ndarray, size: int, threads: int
     size: pixels of the crops proper, their centres. rotations: (N, 3, 3), as the model predicts them.
     Few: fewer than half.
     """
-    detector = FaceDetector(SEARCHED, threads=threads)
+    detector = FaceDetector((SEARCHED,), threads=threads)
     found = [detector(crop).boxes[:1] - crops.shape[1] / 2 for crop in crops]
     seen = np.array([len(boxes) > 0 for boxes in found], bool)
     if not seen.any() or 2 * seen.sum() < len(crops):

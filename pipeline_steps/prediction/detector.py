@@ -38,15 +38,16 @@ def _weights() -> Path:
 class FaceDetector:
     """Finds the faces of one picture at a time.
 
-    size: pixels of the picture's longer side while it is searched; faces of less than about size / 60 are missed.
+    sizes: pixels of the picture's longer side while it is searched; the next one where the one before showed no face,
+    as heads that fill the picture are found in a smaller one. Faces of less than about a sixtieth of it are missed.
     threshold: least confidence of a face. threads: of the CPU.
     """
 
-    def __init__(self, size: int = 640, threshold: float = 0.5, threads: int = 0) -> None:
+    def __init__(self, sizes: tuple[int, ...] = (640, 256), threshold: float = 0.5, threads: int = 0) -> None:
         import onnx
         import onnxruntime
 
-        self.size, self.threshold = size, threshold
+        self.sizes, self.threshold = sizes, threshold
         model = onnx.load(_weights())
         for value in (*model.graph.input[:1], *model.graph.output):
             for place, name in ((0, "batch"), (2, f"{value.name}_height"), (3, f"{value.name}_width")):
@@ -60,8 +61,15 @@ class FaceDetector:
 
     def __call__(self, picture: np.ndarray) -> Detections:
         """Faces of a picture uint8 (H, W, 3), RGB."""
+        for size in self.sizes:
+            found = self._search(picture, size)
+            if len(found.boxes):
+                break
+        return found
+
+    def _search(self, picture: np.ndarray, size: int) -> Detections:
         height, width = picture.shape[:2]
-        scale = self.size / max(height, width)
+        scale = size / max(height, width)
         small = cv2.resize(
             picture,
             (max(1, round(width * scale)), max(1, round(height * scale))),
