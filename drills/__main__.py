@@ -53,7 +53,7 @@ class World:
     def run(self, *arguments: str) -> None:
         """Run snakemake to its end."""
         if self.start(*arguments).wait():
-            raise UserError(f"{self.folder}/said.log: snakemake failed; its last words:\n{self.said()[-1000:]}")
+            raise UserError(f"snakemake failed:\n{self.said()[-2000:]}")
 
     def said(self) -> str:
         """All that snakemake and the steps have said."""
@@ -106,8 +106,9 @@ def killed(world: World, kills: int, chance: random.Random) -> pd.DataFrame:
         victim, pause = chance.choice(VICTIMS), chance.uniform(*PAUSE_SECONDS)
         process = world.start()
         try:
-            if process.wait(pause) == 0:
-                return pd.DataFrame(rows)
+            if process.wait(pause):
+                raise UserError(f"snakemake failed by itself after {len(rows)} kills:\n{world.said()[-2000:]}")
+            return pd.DataFrame(rows)
         except subprocess.TimeoutExpired:
             if modules := kill(world, victim, process):
                 rows.append(

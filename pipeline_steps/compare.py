@@ -15,7 +15,7 @@ from pipeline_steps.comparison.arms import parts_of, several_budgets
 from pipeline_steps.comparison.costs import costs, probes
 from pipeline_steps.comparison.design import design
 from pipeline_steps.comparison.labels import label_curve, labels_saved
-from pipeline_steps.comparison.reading import Evaluated, Trained, read_evaluation, read_training
+from pipeline_steps.comparison.reading import Evaluated, Trained, files_read, read_evaluation, read_training
 from pipeline_steps.comparison.table import SHOWN, as_markdown, compare_arms
 from pipeline_steps.comparison.worst import best_and_worst, first_of_best, worst_of_all
 from pipeline_steps.crops import CropFile
@@ -30,7 +30,7 @@ from pipeline_steps.figures import (
 )
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison, Labels
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
 from pipeline_steps.tracking import track_run
 
@@ -137,6 +137,8 @@ def compare(
 ) -> None:
     """Write table.md, table.csv, metrics.json, the figures, and the numbers behind them."""
     made = read_recipe(recipe)
+    splits = [folder / "split.json" for folder in split]
+    inputs = Inputs(*files_read(evaluation, [*training, *(pretraining or [])]), *splits, *crops)
     params = made.params_as(CompareParams).compare
     with track_run(made, output):
         table = compare_arms(evaluation, params)
@@ -147,7 +149,7 @@ def compare(
         write_labels(evaluations, trainings, params, output)
         evaluate = read_recipe(evaluation[0] / "recipe.json").params["evaluate"]
         write_csv(design(params, evaluate, trainings, pretrainings, split), output / "design.csv")
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
 
 
 if __name__ == "__main__":

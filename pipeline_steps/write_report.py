@@ -10,9 +10,10 @@ from typing import Annotated
 
 from typer import Option
 
+from pipeline_steps.comparison.reading import files_read
 from pipeline_steps.files import whole_file
 from pipeline_steps.progress import logger
-from pipeline_steps.recipe import read_recipe, seal
+from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.reporting.links import Links
 from pipeline_steps.reporting.page import Sources, render
 from pipeline_steps.step import main
@@ -31,12 +32,14 @@ def write_report(
 ) -> None:
     """Write report.html, one file that needs no other; its links lead to the files of the runs."""
     made = read_recipe(recipe)
+    compared = [path for path in comparison.iterdir() if path.is_file()]
+    inputs = Inputs(*compared, *files_read(evaluation, [*training, *(pretraining or [])]), *crops)
     sources = Sources(comparison, evaluation, training, pretraining or [], card, crops)
     page = render(sources, Links(output, os.environ.get("MLFLOW_TRACKING_URI", "")), _code())
     with whole_file(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     logger.info("report: %s", output / "report.html")
-    seal(made, output / "recipe.json")
+    seal(made, output / "recipe.json", inputs)
 
 
 def _code() -> dict[str, str]:

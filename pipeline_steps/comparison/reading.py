@@ -55,6 +55,16 @@ class Trained(NamedTuple):
         return float(self.history.set_index("epoch")["val_geodesic_deg"][self.run["chosen_epoch"]])
 
 
+EVALUATION, TRAINING = ("metrics.json", "predictions.parquet"), ("run.json", "history.csv")
+"""Files that are read of an evaluation, and of a training."""
+
+
+def files_read(evaluations: list[Path], trainings: list[Path]) -> list[Path]:
+    """All files that are read of the jobs in these folders."""
+    found = [folder / name for folder in evaluations for name in EVALUATION]
+    return [*found, *(folder / name for folder in trainings for name in TRAINING)]
+
+
 @cache
 def read_evaluation(folder: Path) -> Evaluated:
     """Read one evaluation; UserError where it is not whole."""

@@ -32,6 +32,15 @@ def test_a_result_that_was_cut_off_is_made_again(copy: World, name: str, expecte
     assert copy.planned() == Counter(expected)
 
 
+def test_an_evaluation_that_was_written_to_is_not_compared(copy: World):
+    metrics = copy.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json"
+    text = metrics.read_text()
+    metrics.write_text(text.replace("1", "2"))
+    done = copy.snakemake("results/tiny/compare/table.md", "--forcerun", "compare")
+    assert done.returncode != 0
+    assert "hybrid/seed0/metrics.json: its content is not what was made (another SHA-256)" in done.stdout + done.stderr
+
+
 def test_an_exploding_loss_names_epoch_batch_and_rate(finished: World, tmp_path: Path):
     made = json.loads((finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json").read_text())
     checkpoints = tmp_path / "checkpoints"
