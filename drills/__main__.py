@@ -27,7 +27,7 @@ from pipeline_steps.step import main
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "drills" / "study.yaml"
 VICTIMS = ("everything", "step", "snakemake")
-PAUSE_SECONDS = (3.0, 45.0)
+PAUSE_SECONDS = (3.0, 25.0)
 """From a start to its kill; the first step of a start begins its work after ten seconds or so."""
 TIMES = ("seconds", "images_per_second")
 """Columns of a training's history that differ from run to run."""
@@ -67,6 +67,10 @@ class World:
             if process.info["cwd"] == str(self.folder) and any(word.startswith("pipeline_steps.") for word in words):
                 found.append(process)
         return found
+
+    def wait_for_steps(self) -> None:
+        """Return once no step is at work, also none that has outlived its snakemake."""
+        psutil.wait_procs(self.steps())
 
     def digests(self) -> dict[str, str]:
         """Everything in which two runs must agree, by name: crops, weights, histories, predictions, tables."""
@@ -162,8 +166,10 @@ def drill(
         between = time.perf_counter()
         rows = killed(disturbed, kills, random.Random(seed))
         if len(rows) < kills:
+            disturbed.wait_for_steps()
             raise UserError(f"{STUDY}: done after {len(rows)} kills of {kills}; give it more seeds or epochs")
         disturbed.run()
+        disturbed.wait_for_steps()
         seconds = between - start, time.perf_counter() - between
         expected, found = alone.digests(), disturbed.digests()
         if differ := {path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)}:
