@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pipeline_steps.files import whole_file, write_json
@@ -15,6 +15,20 @@ from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Recipe, is_damaged, read_recipe, seal
 from pipeline_steps.tracking import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
+
+
+def weights_file(weights: dict[str, Tensor], about: dict[str, str]) -> bytes:
+    """Content of a safetensors file: a length in 8 bytes, a JSON header, the tensors. Equal input gives equal bytes.
+
+    The library writes the metadata `about` in another order in every process.
+    """
+    content = save({k: v.detach().cpu().contiguous() for k, v in weights.items()}, about)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(about.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def write_results(
@@ -32,7 +46,7 @@ def write_results(
     measured: further facts for run.json.
     """
     with whole_file(output / weights_name) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary, about)
+        temporary.write_bytes(weights_file(weights, about))
     with whole_file(output / "history.csv") as temporary:
         pd.DataFrame(fitted.history).to_csv(temporary, index=False)
     record = {

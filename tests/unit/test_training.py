@@ -117,12 +117,10 @@ def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path:
     os.truncate(cut_off / "checkpoints/last.ckpt", 10_000)
     assert "cannot be read" not in run(killed)
     assert "last.ckpt cannot be read" in run(cut_off)
-    whole = load_file(tmp_path / "whole/output/model.safetensors")
+    whole = (tmp_path / "whole/output/model.safetensors").read_bytes()
     history = pd.read_csv(tmp_path / "whole/output/history.csv").drop(columns=TIMES)
     for folder in (killed, cut_off):
-        again = load_file(folder / "output/model.safetensors")
-        assert whole.keys() == again.keys()
-        assert all(torch.equal(whole[key], again[key]) for key in whole)
+        assert (folder / "output/model.safetensors").read_bytes() == whole
         pd.testing.assert_frame_equal(history, pd.read_csv(folder / "output/history.csv").drop(columns=TIMES))
         assert not (folder / "checkpoints").exists()
 
