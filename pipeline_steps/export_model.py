@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from typer import Option
 
-from pipeline_steps.comparison.reading import read_training
+from pipeline_steps.comparison.reading import files_read, read_training
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json
@@ -124,7 +124,7 @@ def export_model(
     """Write the exports, check them on crops of the validation people, and describe the model."""
     torch.set_num_threads(threads)
     model = training / "model.safetensors"
-    made, inputs = read_recipe(recipe), Inputs(model, training / "history.csv", crops, split)
+    made, inputs = read_recipe(recipe), Inputs(model, *files_read([], [training]), crops, split)
     with track_run(made, output):
         network, about = load_model(model)
         data, parts = json.loads((card / "card.json").read_text()), read_split(split)

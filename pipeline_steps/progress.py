@@ -24,9 +24,14 @@ def time_left(seconds: float) -> str:
 
 
 def track(items: Iterable[T], label: str, total: int, every_seconds: float = 5.0) -> Iterator[T]:
-    """Pass the items through; say every few seconds, and at the end, how many are done, how fast, and what is left."""
+    """Pass the items through; say every few seconds, and at the end, how many are done, how fast, and what is left.
+
+    The first item starts the clock: what comes before it, such as loading a model, says nothing about the others.
+    """
     start = reported = time.monotonic()
     for done, item in enumerate(items, start=1):
+        if done == 1:
+            start = reported = time.monotonic()
         yield item
         now = time.monotonic()
         if now - reported >= every_seconds or done == total:

@@ -225,6 +225,16 @@ def _open(recipe: Recipe, by_process: bool) -> TrackedRun:
     return TrackedRun(client, run_id, epochs)
 
 
+@contextmanager
+def _in_run(run: TrackedRun) -> Iterator[None]:
+    """For the calls of MLflow that know no client: they go to the run that is entered."""
+    import mlflow
+
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    with mlflow.start_run(run.run_id):
+        yield
+
+
 def _log_model(run: TrackedRun, path: Path) -> None:
     """Store the model so that `mlflow.pyfunc.load_model` and model serving can use it."""
     import mlflow
@@ -238,8 +248,7 @@ def _log_model(run: TrackedRun, path: Path) -> None:
     example = np.zeros((2, 3, int(about["image_size"]), int(about["image_size"])), np.float32)
     with torch.inference_mode():
         signature = infer_signature(example, network(torch.from_numpy(example)).numpy())
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-    with mlflow.start_run(run.run_id):
+    with _in_run(run):
         mlflow.pytorch.log_model(
             network,
             name="model",
@@ -268,8 +277,7 @@ def _register(run: TrackedRun, recipe: Recipe, output: Path) -> None:
 
     error, name = "validation_geodesic_error", f"headpose-{recipe.job['study']}"
     measured = json.loads((output / "export.json").read_text())
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-    with mlflow.start_run(run.run_id):
+    with _in_run(run):
         stored = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(ROOT / "pipeline_steps/prediction/served_model.py"),

@@ -55,22 +55,22 @@ class Trained(NamedTuple):
         return float(self.history.set_index("epoch")["val_geodesic_deg"][self.run["chosen_epoch"]])
 
 
-EVALUATION, TRAINING = ("metrics.json", "predictions.parquet"), ("run.json", "history.csv")
-"""Files that are read of an evaluation, and of a training."""
+_EVALUATION, _TRAINING = ("metrics.json", "predictions.parquet"), ("run.json", "history.csv")
 
 
 def files_read(evaluations: list[Path], trainings: list[Path]) -> list[Path]:
     """All files that are read of the jobs in these folders."""
-    found = [folder / name for folder in evaluations for name in EVALUATION]
-    return [*found, *(folder / name for folder in trainings for name in TRAINING)]
+    found = [folder / name for folder in evaluations for name in _EVALUATION]
+    return [*found, *(folder / name for folder in trainings for name in _TRAINING)]
 
 
 @cache
 def read_evaluation(folder: Path) -> Evaluated:
     """Read one evaluation; UserError where it is not whole."""
+    described, predicted = (folder / name for name in _EVALUATION)
     try:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        table = pd.read_parquet(folder / "predictions.parquet").set_index("source_id").sort_index()
+        metrics = json.loads(described.read_text())
+        table = pd.read_parquet(predicted).set_index("source_id").sort_index()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: not a whole evaluation ({error}); delete it and run snakemake again") from error
     return Evaluated(metrics, table, str(read_recipe(folder / "recipe.json").params["evaluate"]["part"]))
@@ -79,8 +79,9 @@ def read_evaluation(folder: Path) -> Evaluated:
 @cache
 def read_training(folder: Path) -> Trained:
     """Read one pre-training or fine-tuning; UserError where it is not whole."""
+    described, epochs = (folder / name for name in _TRAINING)
     try:
-        run, history = json.loads((folder / "run.json").read_text()), pd.read_csv(folder / "history.csv")
+        run, history = json.loads(described.read_text()), pd.read_csv(epochs)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: not a whole training ({error}); delete it and run snakemake again") from error
     return Trained(run, history, read_recipe(folder / "recipe.json"))
