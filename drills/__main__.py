@@ -7,13 +7,14 @@ steps alone, as when memory runs out), or `snakemake` (alone: its steps live on 
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Annotated
 
 import pandas as pd
@@ -159,23 +160,27 @@ def drill(
     output: Annotated[Path, Option(help="page to write")] = Path("docs/drill.md"),
 ) -> None:
     """Kill a study at random moments, and compare what came out with the same study left alone."""
-    with TemporaryDirectory() as name:
-        alone, disturbed = World(Path(name).resolve() / "alone"), World(Path(name).resolve() / "killed")
-        start = time.perf_counter()
-        alone.run()
-        between = time.perf_counter()
-        rows = killed(disturbed, kills, random.Random(seed))
-        if len(rows) < kills:
-            disturbed.wait_for_steps()
-            raise UserError(f"{STUDY}: done after {len(rows)} kills of {kills}; give it more seeds or epochs")
-        disturbed.run()
+    folder = Path(mkdtemp(prefix="drill-")).resolve()
+    alone, disturbed = World(folder / "alone"), World(folder / "killed")
+    start = time.perf_counter()
+    alone.run()
+    between = time.perf_counter()
+    rows = killed(disturbed, kills, random.Random(seed))
+    if len(rows) < kills:
         disturbed.wait_for_steps()
-        seconds = between - start, time.perf_counter() - between
-        expected, found = alone.digests(), disturbed.digests()
-        if differ := {path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)}:
-            raise UserError(f"{min(differ)} and {len(differ) - 1} more differ from those of the study left alone")
-        epochs = [len(re.findall(r"images/s", world.said())) for world in (alone, disturbed)]
-        page = report(rows, (epochs[0], epochs[1]), seconds, len(expected))
+        raise UserError(f"{STUDY}: done after {len(rows)} kills of {kills}; give it more seeds or epochs")
+    disturbed.run()
+    disturbed.wait_for_steps()
+    seconds = between - start, time.perf_counter() - between
+    expected, found = alone.digests(), disturbed.digests()
+    if differ := {path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)}:
+        raise UserError(
+            f"{folder}: of what the study makes, these differ in alone and killed; look there for the first cause: "
+            + ", ".join(sorted(differ))
+        )
+    epochs = [len(re.findall(r"images/s", world.said())) for world in (alone, disturbed)]
+    page = report(rows, (epochs[0], epochs[1]), seconds, len(expected))
+    shutil.rmtree(folder)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     print(page)

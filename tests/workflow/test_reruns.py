@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import time
+from base64 import urlsafe_b64encode
 from collections import Counter
 from pathlib import Path
 
@@ -118,6 +120,17 @@ def test_a_clock_that_jumps_changes_nothing(copy: World, days: int):
     done = copy.snakemake(overlay=change)
     assert done.returncode == 0, done.stderr
     assert not copy.planned(change)
+
+
+def test_a_job_that_outlived_a_killed_snakemake_is_finished_and_what_follows_it_runs(copy: World):
+    results = copy.folder / "results/tiny"
+    for path in (results / "finetune/baseline/seed0").iterdir():
+        held_for_unfinished = urlsafe_b64encode(str(path.relative_to(copy.folder)).encode()).decode()
+        (copy.folder / ".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
+        (copy.folder / ".snakemake/incomplete" / held_for_unfinished).write_text('{"external_jobid": null}')
+    for folder in ("evaluate/rendered/baseline/seed0", "compare"):
+        shutil.rmtree(results / folder)
+    assert copy.planned() == Counter({"evaluate": 1, "compare": 1, "write_report": 1, "all": 1})
 
 
 def test_facts_of_the_machine_run_nothing(finished: World):
