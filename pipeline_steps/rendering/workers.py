@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
 from pipeline_steps.rendering.people import draw_shape, make_person
@@ -85,6 +86,7 @@ _model: HeadModel | None = None
 def _start_worker(model: HeadModel) -> None:
     global _model  # noqa: PLW0603 (sent once per process instead of once per subject)
     _model = model
+    threadpool_limits(1)  # numpy's own threads, one per core and process, would wait for each other
 
 
 def _render_in_worker(task: SubjectTask) -> list[Label]:
