@@ -18,7 +18,13 @@ def test_every_study_is_valid(study):
     overlay = yaml.safe_load(study.read_text())
     assert study.stem in (overlay.get("study"), overlay.get("question"))
     biwi, roles = (yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles"))
-    above = {"transfer": [biwi], "tune": [biwi], "best": [biwi], "computing": [merged(biwi, roles)]}
+    above = {
+        "transfer": [biwi],
+        "tune": [biwi],
+        "tune_auxiliary": [biwi],
+        "best": [biwi],
+        "computing": [merged(biwi, roles)],
+    }
     for base in above.get(study.stem, [{}, biwi]):
         for size in (None, "small", "base", "full"):
             parse_params(merged(merged(DEFAULT, base), overlay) | {"size": size})
