@@ -16,7 +16,7 @@ from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params import Training
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.pretext.puzzling import Puzzling
-from pipeline_steps.tracking import TrackedRun
+from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
@@ -44,7 +44,7 @@ def _epoch_rate(
     module = MultiTask(network, tasks, {}, "siamese", training, data.size, 0)
     few = validation_loader(CropDataset(data.crops, ["0000000", "0000001"]), batch_size)
     with tempfile.TemporaryDirectory() as folder:
-        history = fit(module, loaders, few, training, Path(folder), "bench", TrackedRun(None, None)).history
+        history = fit(module, loaders, few, training, Path(folder), "bench", TrackedRun()).history
     return max(float(row["images_per_second"]) for row in history[1:])
 
 

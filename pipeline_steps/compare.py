@@ -32,7 +32,7 @@ from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.params import CompareParams, Comparison, Labels
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
-from pipeline_steps.tracking import track_run
+from pipeline_steps.tracking.runs import track_run
 
 
 def errors_by_yaw(evaluations: list[Evaluated]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from pipeline_steps.params import DescribeParams
 from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
-from pipeline_steps.tracking import track_run
+from pipeline_steps.tracking.runs import track_run
 
 
 def read_rejected(path: Path) -> list[tuple[str, str]]:

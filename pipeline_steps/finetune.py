@@ -20,7 +20,7 @@ from pipeline_steps.params import FinetuneParams
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import labelled_images, read_split
 from pipeline_steps.step import main
-from pipeline_steps.tracking import track_run
+from pipeline_steps.tracking.runs import track_run
 from pipeline_steps.training.data import CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit
 from pipeline_steps.training.multi_task import MultiTask

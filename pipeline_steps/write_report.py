@@ -13,11 +13,11 @@ from typer import Option
 from pipeline_steps.comparison.reading import files_read
 from pipeline_steps.files import whole_file
 from pipeline_steps.progress import logger
+from pipeline_steps.provenance import provenance
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.reporting.links import Links
 from pipeline_steps.reporting.page import Sources, render
 from pipeline_steps.step import main
-from pipeline_steps.tracking import provenance
 
 
 def write_report(

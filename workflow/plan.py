@@ -5,11 +5,10 @@ whether Snakemake runs the job: long ago where the result's own `recipe.json` is
 the answer depends on content alone, and is the same in a fresh clone whose results were restored.
 """
 
-import ast
 import os
 import time
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +22,9 @@ from pipeline_steps.params import Params
 from pipeline_steps.protocols import protocol_digest, read_protocol
 from pipeline_steps.recipe import Recipe, is_damaged, is_made_by, read_recipe
 from workflow.archives import identity, locate
+from workflow.code import code_of
 
 ROOT = Path(__file__).resolve().parent.parent
-NEUTRAL = {
-    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry", "mlflow_view"),
-    *("catalogue", "download", "web", "google_drive", "unfinished", "protocols"),
-}
-"""Modules that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's values."""
-
-
-@cache
-def _imports(module: Path) -> frozenset[Path]:
-    found: set[Path] = set()
-    for node in ast.walk(ast.parse(module.read_text())):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
-            if name.startswith("pipeline_steps.") and path.exists():
-                found.add(path)
-    return frozenset(found)
-
-
-def code_of(*modules: str) -> dict[str, str]:
-    """SHA-256, by path, of the given modules of pipeline_steps, all they import of it, and templates beside them."""
-    waiting = [ROOT / "pipeline_steps" / f"{module}.py" for module in modules]
-    seen: set[Path] = set()
-    while waiting:
-        module = waiting.pop()
-        if module not in seen and module.stem not in NEUTRAL:
-            seen.add(module)
-            waiting += _imports(module)
-    seen.update(*(module.parent.glob("*.j2") for module in seen))
-    return {str(path.relative_to(ROOT)): sha256(path) for path in sorted(seen)}
 
 
 def _dump(value: BaseModel) -> Any:

@@ -24,7 +24,7 @@ from pipeline_steps.files import whole_file
 from pipeline_steps.params import Training
 from pipeline_steps.progress import logger, time_left
 from pipeline_steps.step import is_main_process
-from pipeline_steps.tracking import TrackedRun
+from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, TrainLoaders
 from pipeline_steps.training.multi_task import MultiTask
 from pipeline_steps.training.processes import claim_devices

