@@ -22,9 +22,11 @@ configfile: f"{workflow.basedir}/params.yaml"
 try:
     from pipeline_steps.params import parse_params
     from workflow.plan import Plan
+    from workflow.upkeep import Upkeep
 
     plan = Plan(parse_params(config, "params.yaml (with overlays)"))
-    plan.write()
+    upkeep = Upkeep(plan)
+    upkeep.write_recipes()
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -36,7 +38,7 @@ if not params.tracking.enabled:
 
 def result(path):
     """Another job's result as input: its date counts only where that job has to run again."""
-    return ancient(path) if plan.is_current(os.path.dirname(path)) else path
+    return ancient(path) if upkeep.is_current(os.path.dirname(path)) else path
 
 
 include: "workflow/rules/data.smk"

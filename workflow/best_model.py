@@ -14,6 +14,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.params import parse_params
 from pipeline_steps.step import main
 from workflow.plan import Plan
+from workflow.upkeep import Upkeep
 
 
 def best_model(trainings: list[Path]) -> tuple[str, int]:
@@ -30,7 +31,8 @@ def best_model(trainings: list[Path]) -> tuple[str, int]:
 def print_best() -> None:
     """Print the path of the export's recipe, which Snakemake makes."""
     plan = Plan(parse_params(yaml.safe_load(Path("params.yaml").read_text())))
-    missing = [folder for folder in plan.finetunings() if not plan.is_current(folder)]
+    upkeep = Upkeep(plan)
+    missing = [folder for folder in plan.finetunings() if not upkeep.is_current(folder)]
     if missing:
         raise UserError(f"{missing[0]}: this arm is not trained by the present params.yaml; run: make reproduce")
     arm, seed = best_model([Path(folder) for folder in plan.finetunings()])

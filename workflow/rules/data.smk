@@ -26,7 +26,7 @@ def raw_files(wildcards):
     """Raw files as input, but where up-to-date crops were restored without them, which is how DVC keeps data."""
     raw = f"data/raw/{wildcards.dataset}/recipe.json"
     crops = f"data/crops/{wildcards.dataset}-{wildcards.size}px"
-    return result(raw) if os.path.exists(raw) or not plan.is_current(crops) else []
+    return result(raw) if os.path.exists(raw) or not upkeep.is_current(crops) else []
 
 
 rule crop_faces:

@@ -16,7 +16,7 @@ def initial_weights(wildcards):
 
 def equal_results(wildcards, output):
     """The option that names finished results of an equal recipe, whatever its study and arm are called."""
-    equal = plan.equal(os.path.dirname(output[0]))
+    equal = upkeep.equal(os.path.dirname(output[0]))
     return f"--equal {shlex.quote(str(equal))}" if equal else ""
 
 
