@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from pipeline_steps.rendering.landmarks import ANNY_VERTICES, VERTEX_IDS, landmarks_3d
+from pipeline_steps.rendering.meshes import hits_within, vertex_normals
 
-SKIN, EYE, MOUTH, HAIR, CLOTH, PLAIN = range(6)  # materials of triangles; the ray caster shades by them
+SKIN, EYE, MOUTH, HAIR, CLOTH, PLAIN = range(6)  # materials of triangles; `shading` looks by them
 
 _CUT_Y, _CUT_X = -0.30, 0.33  # what lies below the chest or beyond the shoulders is never seen
 _NECK_BONES = {"head": 0.0, "eye.L": 0.0, "eye.R": 0.0, "neck03": 0.3, "neck02": 0.55, "neck01": 0.8}
@@ -149,20 +150,8 @@ def head_model(body: Any) -> HeadModel:
     )
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3), the area-weighted mean of the triangles' around each vertex."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face_normals = np.cross(b - a, c - a)
-    normals = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(face_normals[:, k], 3), len(vertices)) for k in range(3)], -1
-    )
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
-
-
 def _open_sky(vertices: np.ndarray, faces: np.ndarray, directions: int = 96, reach: float = 0.06) -> np.ndarray:
     """Ambient occlusion (V,): cosine-weighted share of directions that are free up to `reach` metres."""
-    from pipeline_steps.rendering.raycast import hits_within
-
     golden = np.pi * (3 - np.sqrt(5))
     z = 1 - (2 * np.arange(directions) + 1) / directions
     sphere = np.stack([np.sqrt(1 - z * z) * np.cos(golden * np.arange(directions)), z * 0, z], -1)

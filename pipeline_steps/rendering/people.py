@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_steps.rendering.heads import CLOTH, HAIR, SKIN, HeadModel, vertex_normals
+from pipeline_steps.rendering.heads import CLOTH, HAIR, SKIN, HeadModel
 from pipeline_steps.rendering.landmarks import landmarks_3d
+from pipeline_steps.rendering.meshes import vertex_normals
 
 # sRGB colours of skin from light to dark: the six Fitzpatrick types, as commonly tabulated.
 _SKIN_TONES = np.array(
@@ -63,7 +64,7 @@ class Person:
     """One subject's neutral mesh and look.
 
     vertices: (W, 3) head frame, metres: the V vertices of the head model first, then hair and other parts.
-    faces: (G, 3); material: (G,); places: (W, 3) on the template head; traits: (W, 2) as `HeadCaster` takes them.
+    faces: (G, 3); material: (G,); places: (W, 3) on the template head; traits: (W, 2) as `HeadRenderer` takes them.
     follows_torso: (W,); eye_centres: (2, 3) of the eyes at negative and positive x; neck: (3,) where the head turns.
     """
 

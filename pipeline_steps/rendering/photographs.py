@@ -19,7 +19,8 @@ def _interpolation(count: int, size: int) -> np.ndarray:
 def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
     """An image (n, n, C) at (size, size, C), bilinear, corner on corner."""
     weights = _interpolation(len(image), size)
-    return np.asarray(np.einsum("ij,jkc,lk->ilc", weights, image, weights, optimize=True))
+    rows = weights @ image.reshape(len(image), -1)
+    return np.asarray(weights @ rows.reshape(size, len(image), -1))
 
 
 def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -61,8 +62,9 @@ def develop(rng: np.random.Generator, head: np.ndarray, background: np.ndarray) 
         blur += rng.uniform(0.5, 1.3) * len(light) / 128
     light = gaussian_filter(light, (blur, blur, 0))
     knee = 0.8
-    light = np.where(light > knee, knee + (1 - knee) * np.tanh((light - knee) / (1 - knee)), light)
-    grey = light.mean(-1, keepdims=True)
+    bright = light > knee
+    light[bright] = knee + (1 - knee) * np.tanh((light[bright] - knee) / (1 - knee))
+    grey = light @ np.full((3, 1), 1 / 3, np.float32)
     light = np.clip(grey + (light - grey) * rng.uniform(0.65, 1.2), 0, 1)
     if rng.random() < 0.03:
         light = np.repeat(grey, 3, -1)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.pose.geometry import euler_to_matrix
-from pipeline_steps.rendering.heads import HeadModel, vertex_normals
+from pipeline_steps.rendering.heads import HeadModel
 from pipeline_steps.rendering.landmarks import landmarks_3d
 from pipeline_steps.rendering.people import Person
 
@@ -38,21 +38,15 @@ class View:
             [centre + self.focal * camera[..., 0] / depth, centre - self.focal * camera[..., 1] / depth], -1
         )
 
-    def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Origins and unit directions (N, 3) in the head frame of the rays through pixels (N, 2)."""
-        offset = (np.asarray(pixels) - self.size / 2) / self.focal
-        rays = np.stack([offset[:, 0], -offset[:, 1], -np.ones(len(offset))], -1) @ self.rotation
-        origin = -self.position @ self.rotation
-        return np.tile(origin, (len(rays), 1)), rays / np.linalg.norm(rays, axis=1, keepdims=True)
-
     def camera(self) -> dict[str, Any]:
-        """The geometric fields of the ray caster's camera."""
+        """The geometric fields of the renderer's camera."""
         return {
             "origin": -self.position @ self.rotation,
             "right": self.rotation[0],
             "up": self.rotation[1],
             "back": self.rotation[2],
             "focal": float(self.focal),
+            "centre": np.full(2, self.size / 2),
             "width": self.size,
             "height": self.size,
         }
@@ -106,7 +100,7 @@ def draw_expression(rng: np.random.Generator) -> dict[str, float]:
 
 
 def draw_light(rng: np.random.Generator, view: View) -> dict[str, Any]:
-    """One to three lamps and a two-toned surrounding light, as fields of the ray caster's camera."""
+    """One to three lamps and a two-toned surrounding light, as fields of the renderer's camera."""
     lights = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
     fields: dict[str, Any] = {"lights": lights, "shadow": float(rng.uniform(0.35, 0.95))}
     warmth = rng.normal(0, 0.10)
@@ -129,18 +123,10 @@ def draw_light(rng: np.random.Generator, view: View) -> dict[str, Any]:
     return fields
 
 
-@dataclass(frozen=True)
-class Posed:
-    """A person's mesh in one expression. vertices, normals: (W, 3), head frame."""
-
-    vertices: np.ndarray
-    normals: np.ndarray
-
-
 def pose_person(
     model: HeadModel, person: Person, actions: dict[str, float], gaze_deg: np.ndarray, torso_in_head: np.ndarray
-) -> Posed:
-    """Move the neutral mesh.
+) -> np.ndarray:
+    """Vertices (W, 3), head frame, of a person in one expression.
 
     gaze_deg: (2,) turn of the eyeballs to +x and up, in degrees; torso_in_head: (3, 3) orientation of the shoulders,
     the identity where they face where the face faces.
@@ -157,7 +143,7 @@ def pose_person(
     vector = Rotation.from_matrix(torso_in_head).as_rotvec()
     bend = Rotation.from_rotvec(follows[moved, None] * vector)
     vertices[moved] = bend.apply(vertices[moved] - person.neck) + person.neck
-    return Posed(vertices, vertex_normals(vertices, person.faces))
+    return np.asarray(vertices)
 
 
 def draw_torso(rng: np.random.Generator, euler_deg: np.ndarray) -> np.ndarray:
@@ -168,12 +154,12 @@ def draw_torso(rng: np.random.Generator, euler_deg: np.ndarray) -> np.ndarray:
     return np.asarray(euler_to_matrix(euler_deg).T @ euler_to_matrix(torso))
 
 
-def head_box(model: HeadModel, posed: Posed, view: View) -> np.ndarray:
+def head_box(model: HeadModel, vertices: np.ndarray, view: View) -> np.ndarray:
     """Bounding box (4,) x0, y0, x1, y1 in pixels of face and skull, without neck and hair."""
-    pixels = view.project(posed.vertices[: len(model.template)][model.follows_torso < 0.05])
+    pixels = view.project(vertices[: len(model.template)][model.follows_torso < 0.05])
     return np.concatenate([pixels.min(0), pixels.max(0)])
 
 
-def posed_landmarks(model: HeadModel, posed: Posed) -> np.ndarray:
-    """The 68 landmarks (68, 3) of the posed mesh in the head frame, metres."""
-    return landmarks_3d(posed.vertices, model.landmark_ids)
+def posed_landmarks(model: HeadModel, vertices: np.ndarray) -> np.ndarray:
+    """The 68 landmarks (68, 3) of a posed person in the head frame, metres."""
+    return landmarks_3d(vertices, model.landmark_ids)

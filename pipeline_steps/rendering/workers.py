@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
 from pipeline_steps.rendering.people import draw_shape, make_person
 from pipeline_steps.rendering.photographs import draw_background, photograph
-from pipeline_steps.rendering.raycast import HeadCaster
+from pipeline_steps.rendering.renderer import HeadRenderer
 from pipeline_steps.rendering.scenes import (
     View,
     draw_expression,
@@ -98,14 +98,14 @@ def render_subject(model: HeadModel, task: SubjectTask) -> Iterator[Label]:
     """Write one subject's pictures and yield their labels."""
     rng = np.random.default_rng([task.seed, task.subject, 1])
     person = make_person(rng, model, model.identity(task.shape), task.sex, task.age)
-    caster = HeadCaster(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
     for index, (euler_deg, file) in enumerate(zip(task.euler_deg, task.files, strict=True)):
         rng = np.random.default_rng([task.seed, task.subject, 2, index])
         view = draw_view(rng, euler_deg, task.size)
         gaze_deg = np.clip(rng.normal(0, [12.0, 7.0]), [-30, -18], [30, 18])
         posed = pose_person(model, person, draw_expression(rng), gaze_deg, draw_torso(rng, euler_deg))
-        camera = view.camera() | draw_light(rng, view) | {"samples": 1}
-        head = caster.picture(posed.vertices, posed.normals, camera)
+        camera = view.camera() | draw_light(rng, view)
+        head = renderer.picture(posed, camera)
         file.write_bytes(photograph(rng, head, draw_background(rng, task.size)))
         points = posed_landmarks(model, posed)
         yield Label(task.subject, file, view, view.project(points), points, head_box(model, posed, view))

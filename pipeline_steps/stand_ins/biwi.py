@@ -26,9 +26,9 @@ from scipy.spatial.transform import Rotation
 
 from pipeline_steps.datasets.rendered import AnglePrior, PosePrior
 from pipeline_steps.rendering.landmarks import landmarks_3d
+from pipeline_steps.rendering.meshes import first_hits
 from pipeline_steps.rendering.photographs import develop, draw_background
-from pipeline_steps.rendering.raycast import first_hits
-from pipeline_steps.rendering.scenes import Posed, draw_expression, draw_light, draw_torso, pose_person
+from pipeline_steps.rendering.scenes import draw_expression, draw_light, draw_torso, pose_person
 from pipeline_steps.stand_ins.archives import Add, tar_archive
 from pipeline_steps.stand_ins.heads import (
     Framed,
@@ -157,21 +157,21 @@ def _write_recording(
         }
 
 
-def depth_map(sitter: Sitter, posed: Posed, view: Framed) -> np.ndarray:
+def depth_map(sitter: Sitter, posed: np.ndarray, view: Framed) -> np.ndarray:
     """Distance along the optical axis in whole mm, int16 (height, width), 0 where no body is."""
     depth = np.zeros((view.height, view.size), np.int16)
-    x0, y0, x1, y1 = view.window(posed.vertices)
+    x0, y0, x1, y1 = view.window(posed)
     columns, rows = np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
     x, y = (columns.ravel() - view.centre[0]) / view.focal, (view.centre[1] - rows.ravel()) / view.focal
     rays = np.stack([x, y, -np.ones_like(x)], -1) @ view.rotation  # as long as they take for 1 m of depth
     origin, faces = -view.position @ view.rotation, sitter.person.faces
     unit = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-    met = first_hits(posed.vertices, faces, np.tile(origin, (len(rays), 1)), unit)
-    a, b, c = np.moveaxis(posed.vertices[faces[met]], 1, 0)
+    met = first_hits(posed, faces, np.tile(origin, (len(rays), 1)), unit)
+    a, b, c = np.moveaxis(posed[faces[met]], 1, 0)
     normals = np.cross(b - a, c - a)
     slope = (rays * normals).sum(-1)
     metres = ((a - origin) * normals).sum(-1) / np.where(slope == 0, 1e-12, slope)
-    nearest, farthest = (depths := -view.to_camera(posed.vertices)[:, 2]).min(), depths.max()
+    nearest, farthest = (depths := -view.to_camera(posed)[:, 2]).min(), depths.max()
     millimetres = np.rint(1000 * np.clip(metres, nearest, farthest))  # grazing rays lose their precision
     depth[y0:y1, x0:x1] = np.where(met >= 0, millimetres, 0).reshape(y1 - y0, x1 - x0)
     return depth

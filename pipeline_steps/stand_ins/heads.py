@@ -17,10 +17,10 @@ from scipy.spatial.transform import Rotation
 from pipeline_steps.errors import UserError
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
 from pipeline_steps.rendering.landmarks import landmarks_3d
+from pipeline_steps.rendering.meshes import hits_within
 from pipeline_steps.rendering.people import Person, draw_shape, make_person
-from pipeline_steps.rendering.raycast import HeadCaster, hits_within
+from pipeline_steps.rendering.renderer import HeadRenderer
 from pipeline_steps.rendering.scenes import (
-    Posed,
     View,
     draw_expression,
     draw_light,
@@ -56,16 +56,9 @@ class Framed(View):
         x1, y1 = np.clip(np.ceil(pixels.max(0)) + 1, 0, limit).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
-    def window_camera(self, window: tuple[int, int, int, int]) -> dict[str, Any]:
-        """The geometric fields of the ray caster's camera that sees this window only.
-
-        The ray caster looks along `-back` at its picture's middle, so another middle is another `back`.
-        """
-        x0, y0, x1, y1 = window
-        x, y = (np.array([x0 + x1, y0 + y1]) / 2 - self.centre) / self.focal
-        right, up, back = self.rotation
-        seen = {"back": back - x * right + y * up, "width": x1 - x0, "height": y1 - y0}
-        return self.camera() | seen
+    def camera(self) -> dict[str, Any]:
+        """The geometric fields of the renderer's camera."""
+        return super().camera() | {"height": self.height, "centre": self.centre}
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Sitter:
 
     model: HeadModel
     person: Person
-    caster: HeadCaster
+    renderer: HeadRenderer
 
     @property
     def nose_tip(self) -> np.ndarray:
@@ -136,19 +129,15 @@ def sitter(layout: str, seed: int, person: int) -> Sitter:
     shape, sex, age = draw_shape(stream(layout, seed, person, 0), body)
     neutral = model.identity(shape[model.identity_columns])
     made = make_person(stream(layout, seed, person, 1), model, neutral, sex, age)
-    caster = HeadCaster(made.vertices, made.faces, made.material, made.places, made.traits, made.look)
-    return Sitter(model, made, caster)
+    renderer = HeadRenderer(made.vertices, made.faces, made.material, made.places, made.traits, made.look)
+    return Sitter(model, made, renderer)
 
 
-def shoot(sitter: Sitter, posed: Posed, view: Framed, light: dict[str, Any]) -> Shot:
-    """See the posed person; only the window around the body is ray-cast."""
-    window = x0, y0, x1, y1 = view.window(posed.vertices)
-    seen = np.zeros((view.height, view.size, 4), np.float32)
-    if x0 < x1 and y0 < y1:
-        camera = view.window_camera(window) | light | {"samples": 1}
-        seen[y0:y1, x0:x1] = sitter.caster.picture(posed.vertices, posed.normals, camera)
+def shoot(sitter: Sitter, posed: np.ndarray, view: Framed, light: dict[str, Any]) -> Shot:
+    """See the posed person."""
+    seen = sitter.renderer.picture(posed, view.camera() | light)
     landmarks = posed_landmarks(sitter.model, posed)
-    visible = _in_sight(posed.vertices, sitter.person.faces, landmarks, view)
+    visible = _in_sight(posed, sitter.person.faces, landmarks, view)
     return Shot(view, seen, head_box(sitter.model, posed, view), landmarks, visible)
 
 

@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from pipeline_steps.datasets.rendered import PosePrior, Rendered
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
+from pipeline_steps.rendering.meshes import first_hits
 from pipeline_steps.rendering.people import make_person
-from pipeline_steps.rendering.raycast import HeadCaster
+from pipeline_steps.rendering.renderer import HeadRenderer
 from pipeline_steps.rendering.scenes import View, draw_light, pose_person, posed_landmarks
 
 NOSE_TIP, CHIN = 30, 8
@@ -41,10 +42,10 @@ def test_the_mesh_lies_in_the_picture_where_the_label_says(model, euler_deg):
     yaw, pitch, roll = euler_deg
     rotation = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True).as_matrix()
     view = View(rotation, position, focal, size)
-    caster = HeadCaster(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
-    camera = view.camera() | draw_light(rng, view) | {"samples": 1}
-    covered = caster.picture(posed.vertices, posed.normals, camera)[..., 3] > 0.5
-    pixels = project(posed.vertices, np.array(euler_deg), position, focal, size)
+    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    camera = view.camera() | draw_light(rng, view)
+    covered = renderer.picture(posed, camera)[..., 3] > 0.5
+    pixels = project(posed, np.array(euler_deg), position, focal, size)
     inside = ((pixels > 0) & (pixels < size)).all(1)
     # the silhouette is that of the projected vertices: none outside it, and as high and wide as they are
     assert covered[tuple(pixels[inside].astype(int).T[::-1])].mean() > 0.97
@@ -58,6 +59,28 @@ def test_the_mesh_lies_in_the_picture_where_the_label_says(model, euler_deg):
         project(posed_landmarks(model, posed), np.array(euler_deg), position, focal, size),
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize(
+    ("position", "reaches_behind"), [((0, 0, -0.9), False), ((0.1, 0.05, -0.16), False), ((0, 0.1, -0.02), True)]
+)
+def test_a_pixel_is_covered_where_its_ray_meets_the_mesh(model, position, reaches_behind):
+    size = 64
+    person = make_person(
+        np.random.default_rng(0), model, model.identity(np.zeros(len(model.identity_shapes))), 0.5, 0.5
+    )
+    posed = pose_person(model, person, {}, np.zeros(2), np.eye(3))
+    rotation = Rotation.from_euler("XYZ", [20, -30, 5], degrees=True).as_matrix()
+    view = View(rotation, np.array(position, float), 60.0, size)
+    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    covered = renderer.picture(posed, view.camera() | draw_light(np.random.default_rng(0), view))[..., 3]
+    rows, columns = np.mgrid[:size, :size]
+    toward = np.stack([columns.ravel() + 0.5 - size / 2, size / 2 - rows.ravel() - 0.5, np.full(size**2, -60.0)], -1)
+    directions = toward @ rotation / np.linalg.norm(toward, axis=1, keepdims=True)
+    met = first_hits(posed, person.faces, np.tile(-view.position @ rotation, (size**2, 1)), directions) >= 0
+    assert ((posed @ rotation.T + position)[:, 2].max() > 0) == reaches_behind
+    assert met.any()
+    assert (covered.ravel().astype(bool) == met).mean() > 0.999
 
 
 def test_the_nose_points_where_the_angles_say(model):

@@ -150,16 +150,14 @@ def test_labels_agree_with_the_projected_landmarks_and_the_face_with_the_templat
         assert (inner < [x1 + 1, y1 + 1]).all()
 
 
-def test_a_window_is_the_same_picture_as_the_whole_and_covers_the_mesh(model):
+def test_a_picture_covers_the_mesh_where_it_is_off_the_optical_axis(model):
     who = sitter("aflw2000", 0, 0)
     posed = pose_person(model, who.person, {}, np.zeros(2), np.eye(3))
     rotation = Rotation.from_euler("XYZ", [15, -30, 5], degrees=True).as_matrix()
     view = Framed(rotation, np.array([-0.15, 0.12, -1.0]), 120.0, 160, 120, np.array([71.0, 64.5]))
-    light = draw_light(np.random.default_rng(0), view) | {"samples": 1}
+    light = draw_light(np.random.default_rng(0), view)
     shot = shoot(who, posed, view, light)
-    whole = who.caster.picture(posed.vertices, posed.normals, view.window_camera((0, 0, 160, 120)) | light)
-    np.testing.assert_allclose(shot.light, whole, atol=0.02)
-    camera = posed.vertices @ rotation.T + view.position
+    camera = posed @ rotation.T + view.position
     pixels = np.stack([71.0 + 120 * camera[:, 0] / -camera[:, 2], 64.5 - 120 * camera[:, 1] / -camera[:, 2]], 1)
     inside = ((pixels > 0) & (pixels < [160, 120])).all(1)
     column, row = pixels[inside].astype(int).T
