@@ -13,7 +13,7 @@ import numpy as np
 from pipeline_steps.rendering.landmarks import ANNY_VERTICES, VERTEX_IDS, landmarks_3d
 from pipeline_steps.rendering.meshes import hits_within, vertex_normals
 
-SKIN, EYE, MOUTH, HAIR, CLOTH, PLAIN = range(6)  # materials of triangles; `shading` looks by them
+SKIN, EYE, MOUTH, HAIR, CLOTH = range(5)  # materials of triangles
 
 _CUT_Y, _CUT_X = -0.30, 0.33  # what lies below the chest or beyond the shoulders is never seen
 _NECK_BONES = {"head": 0.0, "eye.L": 0.0, "eye.R": 0.0, "neck03": 0.3, "neck02": 0.55, "neck01": 0.8}

@@ -124,7 +124,7 @@ def make_person(rng: np.random.Generator, model: HeadModel, shape: np.ndarray, s
         "brows": np.clip(brows, 0, 1),
         "cloth": linear(rng.uniform(15, 240, 3)),
         "cloth_two": linear(rng.uniform(15, 240, 3)),
-        "plain": linear(rng.uniform(10, 230, 3)),
+        "cap_colour": linear(rng.uniform(10, 230, 3)),
         "brow_strength": float(rng.uniform(0.55, 1.0)),
         "brow_width": float(rng.uniform(0.6, 1.3) * (1.15 if man else 0.85)),
         "brow_height": float(rng.normal(0, 0.0012)),
@@ -155,7 +155,7 @@ def make_person(rng: np.random.Generator, model: HeadModel, shape: np.ndarray, s
     vertices[0] = shape
     material[0][dressed[model.faces].all(1) & (material[0] == SKIN)] = CLOTH
 
-    _add_hair(rng, model, normals, vertices, faces, material, places, follows, look, sex, age)
+    _add_hair(rng, model, normals, vertices, faces, material, places, follows, look)
 
     lips_edge = np.concatenate([lip_distance(model), *(np.full(len(v), 0.05) for v in vertices[1:])])
     sky = np.concatenate([model.occlusion, *(np.ones(len(v)) for v in vertices[1:])])
@@ -192,8 +192,6 @@ def _add_hair(
     places: list[np.ndarray],
     follows: list[np.ndarray],
     look: dict[str, Any],
-    sex: float,  # noqa: ARG001
-    age: float,  # noqa: ARG001
 ) -> None:
     kind = rng.choice(["bald", "short", "medium", "long", "cap"], p=[0.07, 0.38, 0.25, 0.2, 0.1])
     if kind == "bald":

@@ -7,11 +7,12 @@ Constants are metres on the template head (`pipeline_steps.rendering.heads`) or 
 
 import warp as wp
 
+from pipeline_steps.rendering.heads import CLOTH, EYE, HAIR, MOUTH, SKIN
 from pipeline_steps.rendering.kernels import Camera, meet, pixel_ray
 
 wp.set_module_options({"enable_backward": False})  # nothing is differentiated: half the time of compilation
 
-_SKIN, _EYE, _MOUTH, _HAIR, _CLOTH, _PLAIN = (wp.constant(code) for code in range(6))
+_SKIN, _EYE, _MOUTH, _HAIR, _CLOTH = (wp.constant(code) for code in (SKIN, EYE, MOUTH, HAIR, CLOTH))
 
 
 @wp.struct
@@ -27,7 +28,7 @@ class Look:
     brows: wp.vec3
     cloth: wp.vec3
     cloth_two: wp.vec3
-    plain: wp.vec3
+    cap_colour: wp.vec3
     brow_strength: float
     brow_width: float
     brow_height: float
@@ -121,7 +122,7 @@ def hair_albedo(look: Look, p: wp.vec3, seed: wp.uint32) -> wp.vec3:
     if look.cap > 0.5:
         weave = wp.noise(seed, p * 350.0)
         seam = smooth(0.0016, 0.0, wp.abs(p[0])) * 0.25
-        return look.plain * (1.0 + 0.18 * weave - seam)
+        return look.cap_colour * (1.0 + 0.18 * weave - seam)
     around = wp.atan2(p[0], p[2] + 0.05)
     strand = wp.noise(seed, wp.vec3(around * 45.0, p[1] * 18.0, look.seed))
     lock = wp.noise(seed, wp.vec3(around * 12.0, p[1] * 9.0, look.seed))
@@ -213,7 +214,7 @@ def shade_kernel(
     trait = traits[a] * w + traits[b] * hit[0] + traits[c] * hit[1]
     code = material[face]
     open_sky = wp.clamp(trait[1], 0.0, 1.0)
-    base = look.plain
+    base = look.skin
     wrap = wp.vec3(0.0, 0.0, 0.0)
     gloss = wp.float(0.05)
     power = wp.float(12.0)
