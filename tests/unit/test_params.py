@@ -17,13 +17,17 @@ DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 def test_every_study_is_valid(study):
     overlay = yaml.safe_load(study.read_text())
     assert study.stem in (overlay.get("study"), overlay.get("question"))
-    biwi, roles = (yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles"))
+    biwi, roles, pairs = (
+        yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles", "pairs")
+    )
     above = {
         "transfer": [biwi],
         "tune": [biwi],
         "tune_auxiliary": [biwi],
         "best": [biwi],
         "computing": [merged(biwi, roles)],
+        "pairs_computing": [merged(biwi, pairs)],
+        "pairs_alone": [merged(biwi, pairs)],
     }
     for base in above.get(study.stem, [{}, biwi]):
         for size in (None, "small", "base", "full"):
