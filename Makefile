@@ -52,7 +52,7 @@ bench: .venv/installed  ## Measure speed side by side with what it can be compar
 	$(RUN) python -m benchmarks
 
 drill: .venv/installed  ## Kill a study at random moments, and compare what comes out with the same study left alone
-	$(RUN) python -m drills
+	$(RUN) python -m drills.kills
 
 audit: .venv/installed  ## Ask PyPI for known vulnerabilities of the locked packages
 	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off

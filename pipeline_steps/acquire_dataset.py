@@ -3,6 +3,7 @@
 python -m pipeline_steps.acquire_dataset --recipe RECIPE --output data/raw/NAME [--archive ARCHIVE] [--catalogue TABLE]
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +66,7 @@ def acquire_dataset(
         source.acquire(temporary, archive)
         if archive is not None:
             write_json(temporary / SOURCE, {"file": archive.name, "sha256": known_digest(made, archive)})
+        os.sync()  # thousands of files at once: sealed, they must be on the disk, should the power fail
         seal(made, temporary / "recipe.json")
         shutil.rmtree(output, ignore_errors=True)
         temporary.replace(output)

@@ -19,11 +19,16 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(whole: Path, path: Path) -> None:
+    """Give a whole file its name, once its content is on the disk."""
+    with whole.open("rb") as file:
+        os.fsync(file.fileno())
+    whole.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -78,7 +78,7 @@ class UnfinishedFile:
         if not fault and self.sha256 not in {None, digest}:
             fault = f"wrong checksum: SHA-256 is {digest}"
         if not fault:
-            whole.replace(self.destination)
+            files.put_in_place(whole, self.destination)
         self.forget()
         shutil.rmtree(self.folder, ignore_errors=True)
         if fault:

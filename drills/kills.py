@@ -1,16 +1,14 @@
-"""SIGKILL at random moments of a study, against the same study left alone: python -m drills [--kills N] [--seed N].
+"""SIGKILL at random moments of a study, against the same study left alone: python -m drills.kills [--kills N].
 
-What is killed is drawn each time: `everything` (snakemake and its steps at once, as when the power fails), `step` (the
-steps alone, as when memory runs out), or `snakemake` (alone: its steps live on while the next one starts).
+What is killed is drawn each time: `everything` (snakemake and its steps at once, as when the machine goes down),
+`step` (the steps alone, as when memory runs out), or `snakemake` (alone: its steps live on while the next one starts).
 """
 
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,82 +16,22 @@ from tempfile import mkdtemp
 from typing import Annotated
 
 import pandas as pd
-import psutil
 from typer import Option
 
+from drills.world import STUDY, World, modules_of, require_equal
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import sha256, whole_file
+from pipeline_steps.files import whole_file
 from pipeline_steps.step import main
 
-ROOT = Path(__file__).resolve().parent.parent
-STUDY = ROOT / "drills" / "study.yaml"
 VICTIMS = ("everything", "step", "snakemake")
 PAUSE_SECONDS = (3.0, 25.0)
 """From a start to its kill; the first step of a start begins its work after ten seconds or so."""
-TIMES = ("seconds", "images_per_second")
-"""Columns of a training's history that differ from run to run."""
-
-
-class World:
-    """One run of the drill's study, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start snakemake in a process group of its own; what it says is appended to said.log."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
-        command += ["--snakefile", str(ROOT / "Snakefile"), *arguments, "--configfile", str(STUDY)]
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        with (self.folder / "said.log").open("ab") as said:
-            return subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
-            )
-
-    def run(self, *arguments: str) -> None:
-        """Run snakemake to its end."""
-        if self.start(*arguments).wait():
-            raise UserError(f"snakemake failed:\n{self.said()[-2000:]}")
-
-    def said(self) -> str:
-        """All that snakemake and the steps have said."""
-        return (self.folder / "said.log").read_text(errors="replace")
-
-    def steps(self) -> list[psutil.Process]:
-        """Processes that run a step for this folder."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "cwd"]):
-            words = process.info["cmdline"] or []
-            if process.info["cwd"] == str(self.folder) and any(word.startswith("pipeline_steps.") for word in words):
-                found.append(process)
-        return found
-
-    def wait_for_steps(self) -> None:
-        """Return once no step is at work, also none that has outlived its snakemake."""
-        psutil.wait_procs(self.steps())
-
-    def digests(self) -> dict[str, str]:
-        """Everything in which two runs must agree, by name: crops, weights, histories, predictions, tables."""
-        found = {}
-        for path in sorted(p for top in ("data/crops", "results") for p in (self.folder / top).rglob("*.*")):
-            name = str(path.relative_to(self.folder))
-            if path.name == "history.csv":
-                found[name] = pd.read_csv(path).drop(columns=list(TIMES)).to_csv()
-            elif path.suffix in (".h5", ".safetensors", ".parquet") or path.name == "table.csv":
-                found[name] = sha256(path)
-        return found
 
 
 def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> Counter[str]:
     """Kill, and say which steps were at work."""
     steps = world.steps()
-    modules = Counter(
-        word.removeprefix("pipeline_steps.")
-        for step in steps
-        for word in step.info["cmdline"]
-        if "pipeline_steps." in word
-    )
+    modules = modules_of(steps)
     if victim == "step":
         for step in steps:
             step.kill()
@@ -149,8 +87,8 @@ more epochs.
 
 {table.to_markdown()}
 
-`everything`: snakemake and its steps at once, as when the power fails. `step`: the steps alone, as when memory runs
-out. `snakemake`: alone; its steps live on, beside those of the next start.
+`everything`: snakemake and its steps at once, as when the machine goes down. `step`: the steps alone, as when
+memory runs out. `snakemake`: alone; its steps live on, beside those of the next start.
 """
 
 
@@ -172,14 +110,8 @@ def drill(
     disturbed.run()
     disturbed.wait_for_steps()
     seconds = between - start, time.perf_counter() - between
-    expected, found = alone.digests(), disturbed.digests()
-    if differ := {path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)}:
-        raise UserError(
-            f"{folder}: of what the study makes, these differ in alone and killed; look there for the first cause: "
-            + ", ".join(sorted(differ))
-        )
-    epochs = [len(re.findall(r"images/s", world.said())) for world in (alone, disturbed)]
-    page = report(rows, (epochs[0], epochs[1]), seconds, len(expected))
+    compared = require_equal(alone, disturbed)
+    page = report(rows, (alone.epochs(), disturbed.epochs()), seconds, compared)
     shutil.rmtree(folder)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
