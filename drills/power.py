@@ -18,6 +18,7 @@ from typing import Annotated
 
 from typer import Option
 
+from drills.disk import MOUNT, Disk
 from drills.world import STUDY, World, modules_of, require_equal
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file
@@ -25,44 +26,6 @@ from pipeline_steps.step import main
 
 PAUSE_SECONDS = (8.0, 40.0)
 """From a start to its failure."""
-MOUNT = "loop,noauto_da_alloc,commit=1"
-"""Names reach the image within a second, their content only after half a minute, unless a program waits for it."""
-
-
-class Disk:
-    """A file system in an image file, mounted where the study runs."""
-
-    def __init__(self, image: Path, folder: Path) -> None:
-        self.image, self.folder = image, folder
-        folder.mkdir(parents=True)
-        with image.open("wb") as file:
-            file.truncate(4 << 30)
-        _system("mkfs.ext4", "-q", str(image))
-        self.mount()
-
-    def mount(self) -> None:
-        """Mount the image; its journal is replayed."""
-        _system("mount", "-o", MOUNT, str(self.image), str(self.folder))
-
-    def lose_what_is_not_on_it(self) -> int:
-        """Go back to what has reached the image; returns the number of files that are gone or cut off by that."""
-        before = self._sizes()
-        survived = self.image.with_suffix(".survived")
-        _system("cp", "--sparse=always", str(self.image), str(survived))
-        _system("umount", str(self.folder))
-        survived.replace(self.image)
-        self.mount()
-        after = self._sizes()
-        return sum(after.get(path) != size for path, size in before.items())
-
-    def _sizes(self) -> dict[Path, int]:
-        return {path: path.stat().st_size for path in self.folder.rglob("*") if path.is_file()}
-
-
-def _system(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"{' '.join(command)}: {done.stderr.strip()}; this drill mounts a file system: run it as root")
 
 
 def drill(
@@ -105,7 +68,7 @@ def drill(
     seconds = between - start, time.perf_counter() - between
     compared = require_equal(alone, disturbed)
     page = report(lost, hit, (alone.epochs(), disturbed.epochs()), seconds, compared)
-    _system("umount", str(disk.folder))
+    disk.unmount()
     shutil.rmtree(folder)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -116,7 +79,7 @@ def report(
     lost: list[int], hit: Counter[str], epochs: tuple[int, int], seconds: tuple[float, float], compared: int
 ) -> str:
     """The outcome in words."""
-    at_work = ", ".join(f"{step} {count} times" for step, count in sorted(hit.items()))
+    at_work = ", ".join(f"{step} {count}" for step, count in sorted(hit.items()))
     return f"""# Power failures at random moments
 
 `python -m drills.power`, as root, wrote this page. One study, {epochs[0]} epochs of training, ran on an ext4 file
@@ -126,7 +89,7 @@ programs had seen as written were gone or cut off.
 
 All {compared} files compared (crops, weights, histories without their times, predictions, tables) equal those
 of the same study left alone, to the bit. It took {seconds[1] / seconds[0]:.1f} times as long, with {len(lost)} more
-starts and {epochs[1] - epochs[0]} more epochs. At work when the power failed: {at_work}.
+starts and {epochs[1] - epochs[0]} more epochs. Steps at work when the power failed: {at_work}.
 """
 
 

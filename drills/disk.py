@@ -1,0 +1,49 @@
+"""A disk from which a power failure takes what has not reached it. Needs Linux and root, for its mounts."""
+
+import subprocess
+from pathlib import Path
+
+from pipeline_steps.errors import UserError
+
+MOUNT = "loop,noauto_da_alloc,commit=1"
+"""Names reach the image within a second, their content only after half a minute, unless a program waits for it."""
+
+
+class Disk:
+    """A file system in an image file, mounted where the study runs."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self.image, self.folder = image, folder
+        folder.mkdir(parents=True)
+        with image.open("wb") as file:
+            file.truncate(4 << 30)
+        _system("mkfs.ext4", "-q", str(image))
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount the image; its journal is replayed."""
+        _system("mount", "-o", MOUNT, str(self.image), str(self.folder))
+
+    def unmount(self) -> None:
+        """Take it from its folder."""
+        _system("umount", str(self.folder))
+
+    def lose_what_is_not_on_it(self) -> int:
+        """Go back to what has reached the image; returns the number of files that are gone or cut off by that."""
+        before = self._sizes()
+        survived = self.image.with_suffix(".survived")
+        _system("cp", "--sparse=always", str(self.image), str(survived))
+        self.unmount()
+        survived.replace(self.image)
+        self.mount()
+        after = self._sizes()
+        return sum(after.get(path) != size for path, size in before.items())
+
+    def _sizes(self) -> dict[Path, int]:
+        return {path: path.stat().st_size for path in self.folder.rglob("*") if path.is_file()}
+
+
+def _system(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"{' '.join(command)}: {done.stderr.strip()}; mounting a file system needs root")
