@@ -24,6 +24,7 @@ def test_every_study_is_valid(study):
         "transfer": [biwi],
         "tune": [biwi],
         "tune_auxiliary": [biwi],
+        "tune_pairs": [biwi],
         "best": [biwi],
         "computing": [merged(biwi, roles)],
         "pairs_computing": [merged(biwi, pairs)],
