@@ -17,8 +17,8 @@ DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 def test_every_study_is_valid(study):
     overlay = yaml.safe_load(study.read_text())
     assert study.stem in (overlay.get("study"), overlay.get("question"))
-    biwi, roles, pairs = (
-        yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles", "pairs")
+    biwi, roles, pairs, imagenet = (
+        yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles", "pairs", "imagenet")
     )
     above = {
         "transfer": [biwi],
@@ -29,6 +29,8 @@ def test_every_study_is_valid(study):
         "computing": [merged(biwi, roles)],
         "pairs_computing": [merged(biwi, pairs)],
         "pairs_alone": [merged(biwi, pairs)],
+        "imagenet_alone": [merged(biwi, imagenet)],
+        "tune_imagenet": [merged(biwi, imagenet)],
     }
     for base in above.get(study.stem, [{}, biwi]):
         for size in (None, "small", "base", "full"):
