@@ -9,8 +9,6 @@ import random
 import shutil
 import signal
 import subprocess
-import time
-from collections import Counter
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated
@@ -18,8 +16,8 @@ from typing import Annotated
 import pandas as pd
 from typer import Option
 
-from drills.world import STUDY, World, modules_of, require_equal
-from pipeline_steps.errors import UserError
+from drills.outcome import Outcome, disturbed_outcome
+from drills.world import World, names_of
 from pipeline_steps.files import whole_file
 from pipeline_steps.step import main
 
@@ -28,10 +26,9 @@ PAUSE_SECONDS = (3.0, 25.0)
 """From a start to its kill; the first step of a start begins its work after ten seconds or so."""
 
 
-def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> Counter[str]:
-    """Kill, and say which steps were at work."""
+def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> dict[str, str | int] | None:
+    """Kill, and say which steps were at work; None where there were none."""
     steps = world.steps()
-    modules = modules_of(steps)
     if victim == "step":
         for step in steps:
             step.kill()
@@ -39,32 +36,12 @@ def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> Counter
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
-    return modules
+    return {"killed": victim, "steps": " ".join(names_of(steps))} if steps else None
 
 
-def killed(world: World, kills: int, chance: random.Random) -> pd.DataFrame:
-    """Start the study again and again, and kill it; a row for every kill that hit a step, until the study is done."""
-    rows: list[dict[str, str | float]] = []
-    while len(rows) < kills:
-        victim, pause = chance.choice(VICTIMS), chance.uniform(*PAUSE_SECONDS)
-        process = world.start()
-        try:
-            if process.wait(pause):
-                raise UserError(f"snakemake failed by itself after {len(rows)} kills:\n{world.said()[-2000:]}")
-            return pd.DataFrame(rows)
-        except subprocess.TimeoutExpired:
-            if modules := kill(world, victim, process):
-                rows.append(
-                    {"killed": victim, "after_seconds": round(pause, 1), "steps": " ".join(sorted(modules.elements()))}
-                )
-                print(f"{len(rows)}/{kills} {rows[-1]}", flush=True)
-        process.wait()
-        world.run("--unlock")
-    return pd.DataFrame(rows)
-
-
-def report(rows: pd.DataFrame, epochs: tuple[int, int], seconds: tuple[float, float], compared: int) -> str:
+def report(outcome: Outcome) -> str:
     """The outcome in words and a table."""
+    rows = outcome.rows
     steps = sorted({step for steps in rows["steps"] for step in steps.split()})
     table = pd.DataFrame(
         {
@@ -76,14 +53,11 @@ def report(rows: pd.DataFrame, epochs: tuple[int, int], seconds: tuple[float, fl
     )
     table.index.name = "at work when killed"
     counted = ", ".join(f"{(rows['killed'] == victim).sum()} times {victim}" for victim in VICTIMS)
-    again, longer = epochs[1] - epochs[0], seconds[1] / seconds[0]
     return f"""# Kills at random moments
 
-`make drill` wrote this page. One study, {epochs[0]} epochs of training, was started and killed by SIGKILL {len(rows)}
-times ({counted}); then it ran to its end.
-All {compared} files compared (crops, weights, histories without their times, predictions, tables) equal those of
-the same study left alone, to the bit. It took {longer:.1f} times as long, with {len(rows)} more starts and {again}
-more epochs.
+`make drill` wrote this page. One study, {outcome.epochs[0]} epochs of training, was started and killed by SIGKILL
+{len(rows)} times ({counted}); then it ran to its end.
+{outcome.in_words()}
 
 {table.to_markdown()}
 
@@ -100,19 +74,12 @@ def drill(
     """Kill a study at random moments, and compare what came out with the same study left alone."""
     folder = Path(mkdtemp(prefix="drill-")).resolve()
     alone, disturbed = World(folder / "alone"), World(folder / "killed")
-    start = time.perf_counter()
-    alone.run()
-    between = time.perf_counter()
-    rows = killed(disturbed, kills, random.Random(seed))
-    if len(rows) < kills:
-        disturbed.wait_for_steps()
-        raise UserError(f"{STUDY}: done after {len(rows)} kills of {kills}; give it more seeds or epochs")
-    disturbed.run()
-    disturbed.wait_for_steps()
-    seconds = between - start, time.perf_counter() - between
-    compared = require_equal(alone, disturbed)
-    page = report(rows, (alone.epochs(), disturbed.epochs()), seconds, compared)
+    chance = random.Random(seed)
+    outcome = disturbed_outcome(
+        alone, disturbed, kills, PAUSE_SECONDS, chance, lambda process: kill(disturbed, chance.choice(VICTIMS), process)
+    )
     shutil.rmtree(folder)
+    page = report(outcome)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     print(page)

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,13 +75,13 @@ class World:
         return found
 
 
-def modules_of(steps: Sequence[psutil.Process]) -> Counter[str]:
-    """Which steps, and how many of each, these processes are."""
-    return Counter(
+def names_of(steps: Sequence[psutil.Process]) -> list[str]:
+    """Which steps these processes are, sorted."""
+    return sorted(
         word.removeprefix("pipeline_steps.")
         for step in steps
         for word in step.info["cmdline"]
-        if "pipeline_steps." in word
+        if word.startswith("pipeline_steps.")
     )
 
 

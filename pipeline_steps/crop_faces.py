@@ -9,7 +9,7 @@ import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from pipeline_steps.pose.geometry import is_rotation, matrix_to_euler
 from pipeline_steps.progress import track
 from pipeline_steps.recipe import read_recipe, seal
 from pipeline_steps.step import main
+from pipeline_steps.worker_pool import worker_pool
 
 UNKNOWN = np.full((3, 3), np.nan)
 _NAME = re.compile(r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
@@ -99,7 +100,7 @@ def crops_of(entries: list[Entry], params: CropParams, processes: int) -> Iterat
         yield from (crop(entry, params) for entry in entries)
         return
     work, together = partial(_crop_all, params=params), 16
-    with ProcessPoolExecutor(processes) as pool:
+    with worker_pool(processes) as pool:
         waiting: deque[Future[list[Crop | Rejected]]] = deque()
         for start in range(0, len(entries), together):
             waiting.append(pool.submit(work, entries[start : start + together]))

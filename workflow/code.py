@@ -8,7 +8,7 @@ from pipeline_steps.files import sha256
 
 _ROOT = Path(__file__).resolve().parent.parent
 _NEUTRAL = {
-    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry", "provenance"),
+    *("params", "recipe", "tracking", "progress", "errors", "step", "files", "registry", "provenance", "worker_pool"),
     *("catalogue", "download", "web", "google_drive", "unfinished", "protocols"),
 }
 """Modules, and packages, that cannot change a result: types, paths, messages. Their effect, if any, is in the recipe's

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline_steps.rendering.scenes import (
     pose_person,
     posed_landmarks,
 )
+from pipeline_steps.worker_pool import worker_pool
 
 logger = logging.getLogger("headpose")
 
@@ -75,7 +75,7 @@ def render_subjects(
             yield from render_subject(model, task)
         return
     # spawn, because forking a process that has loaded torch and Warp can hang
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (model,)) as pool:
+    with worker_pool(processes, get_context("spawn"), _start_worker, model) as pool:
         for labels in pool.map(_render_in_worker, tasks):
             yield from labels
 
