@@ -1,5 +1,6 @@
 """A disk from which a power failure takes what has not reached it. Needs Linux and root, for its mounts."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Disk:
 
 
 def _system(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}  # where only root's PATH looks
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command)}: {done.stderr.strip()}; mounting a file system needs root")
