@@ -30,6 +30,7 @@ def test_every_study_is_valid(study):
         "pairs_computing": [merged(biwi, pairs)],
         "pairs_alone": [merged(biwi, pairs)],
         "imagenet_alone": [merged(biwi, imagenet)],
+        "imagenet_rolled": [merged(biwi, imagenet)],
         "tune_imagenet": [merged(biwi, imagenet)],
     }
     for base in above.get(study.stem, [{}, biwi]):
