@@ -17,7 +17,7 @@ from typer import Argument, Option
 
 from benchmarks.measure import CORES, DEVICE, device_name
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.files import write_json, write_text
 from pipeline_steps.step import main
 
 PARTS = ("rendering", "cropping", "reading", "training", "prediction", "scale", "workflow")
@@ -37,9 +37,8 @@ def write_page(found: str) -> None:
     on = f"{CORES} CPU cores" if DEVICE == "cpu" else device_name()
     marks = r"(<!-- table: make bench -->\n).*(<!-- end of table -->)"
     said = f"Measured on {on}, torch {torch.__version__}.\n\n{found}\n"
-    text = re.sub(marks, lambda match: match[1] + said + match[2], PAGE.read_text(), flags=re.DOTALL)
-    with whole_file(PAGE) as temporary:
-        temporary.write_text(text)
+    text = re.sub(marks, lambda match: match[1] + said + match[2], PAGE.read_text("utf-8"), flags=re.DOTALL)
+    write_text(PAGE, text)
 
 
 def bench(

@@ -18,7 +18,7 @@ from typer import Option
 
 from drills.outcome import Outcome, disturbed_outcome
 from drills.world import World, names_of
-from pipeline_steps.files import whole_file
+from pipeline_steps.files import write_text
 from pipeline_steps.step import main
 
 VICTIMS = ("everything", "step", "snakemake")
@@ -80,8 +80,7 @@ def drill(
     )
     shutil.rmtree(folder)
     page = report(outcome)
-    with whole_file(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output, page)
     print(page)
 
 

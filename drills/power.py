@@ -22,7 +22,7 @@ from drills.disk import MOUNT, Disk
 from drills.outcome import Outcome, disturbed_outcome
 from drills.world import World, names_of
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file
+from pipeline_steps.files import write_text
 from pipeline_steps.step import main
 
 PAUSE_SECONDS = (8.0, 40.0)
@@ -74,8 +74,7 @@ def drill(
     disk.unmount()
     shutil.rmtree(folder)
     page = report(outcome)
-    with whole_file(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output, page)
     print(page)
 
 

@@ -28,7 +28,7 @@ from pipeline_steps.figures import (
     save,
     training_curves,
 )
-from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.params import CompareParams, Comparison, Labels
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.step import main
@@ -78,8 +78,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[str, Path], output: Path) -> None:
     """Write the tables of errors and the figures of every data set; crops: by data set."""
     write_csv(table, output / "table.csv")
-    with whole_file(output / "table.md") as temporary:
-        temporary.write_text(as_markdown(table))
+    write_text(output / "table.md", as_markdown(table))
     flat: dict[str, dict[str, dict[str, float]]] = {}
     for _, row in table.iterrows():
         numbers = {name: float(row[name]) for name in [*SHOWN, "reduction", "low", "high"] if not np.isnan(row[name])}

@@ -186,7 +186,7 @@ def crop_faces(
         file.attrs["euler_convention"] = "yaw, pitch, roll in degrees; R = Rx(pitch) Ry(yaw) Rz(roll) as 300W-LP"
         crops = track(crops_of(entries, params, threads), f"crop {dataset}", len(entries))
         rejected = store(file, crops, len(entries), size)
-        with whole_file(output / "rejected.csv") as table, table.open("w", newline="") as rows:
+        with whole_file(output / "rejected.csv") as table, table.open("w", encoding="utf-8", newline="") as rows:
             csv.writer(rows).writerows([("source_id", "reason"), *((r.source_id, r.reason) for r in rejected)])
         if len(rejected) > params.crops.max_rejected * len(entries) or len(rejected) == len(entries):
             raise UserError(

@@ -14,7 +14,7 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.data_card import contact_sheet, page, summarise
 from pipeline_steps.errors import UserError
 from pipeline_steps.figures import pose_histogram
-from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.params import DescribeParams
 from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Inputs, read_recipe, seal
@@ -25,7 +25,7 @@ from pipeline_steps.tracking.runs import track_run
 def read_rejected(path: Path) -> list[tuple[str, str]]:
     """Source id and reason of every rejected picture; UserError where the file is missing or damaged."""
     try:
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             return [(row["source_id"], row["reason"]) for row in csv.DictReader(file)]
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: not a list of rejected pictures ({error}); run crop_faces again") from error
@@ -49,8 +49,7 @@ def describe_dataset(
         write_json(output / "card.json", card)
         with whole_file(output / "contact_sheet.jpg") as temporary:
             temporary.write_bytes(buffer.getvalue())
-        with whole_file(output / "card.html") as temporary:
-            temporary.write_text(page(card, rejected, histogram, buffer.getvalue()), encoding="utf-8")
+        write_text(output / "card.html", page(card, rejected, histogram, buffer.getvalue()))
     message = "describe %s: %d images of %d subjects, %d rejected"
     logger.info(message, card["dataset"], card["images"], card["subjects"], card["rejected"])
     seal(made, output / "recipe.json", inputs)

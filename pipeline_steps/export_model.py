@@ -17,7 +17,7 @@ from typer import Option
 from pipeline_steps.comparison.reading import files_read, read_training
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
@@ -154,8 +154,7 @@ def export_model(
             )
         write_json(output / "export.json", made.job | measured | {"opset": OPSET, "image_size": file.size})
         errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
-        with whole_file(output / "README.md") as temporary:
-            temporary.write_text(model_card(made.job, about, data, measured, errors), encoding="utf-8")
+        write_text(output / "README.md", model_card(made.job, about, data, measured, errors))
         job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
         seal(made, output / "recipe.json", inputs)

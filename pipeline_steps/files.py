@@ -31,10 +31,15 @@ def put_in_place(whole: Path, path: Path) -> None:
     whole.replace(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whatever the locale."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON with sorted keys; NaN and infinity are refused with ValueError."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def sha256(path: Path) -> str:

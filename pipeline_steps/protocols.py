@@ -52,7 +52,7 @@ def protocol_digest(protocol: Protocol, path: Path) -> str:
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol; UserError that names the file and key where something is wrong."""
     try:
-        values: Any = yaml.safe_load(path.read_text())
+        values: Any = yaml.safe_load(path.read_bytes())
         return Protocol.model_validate(values)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import sha256, whole_file
+from pipeline_steps.files import sha256, write_text
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -107,8 +107,7 @@ def seal(recipe: Recipe, path: Path, inputs: Inputs | None = None) -> None:
     made = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path and file.name[0] != ".")
     known = {"results": {file.name: file.stat().st_size for file in made}, "digests": {f.name: sha256(f) for f in made}}
     sealed = recipe.model_copy(update=known)
-    with whole_file(path) as temporary:
-        temporary.write_text(sealed.text())
+    write_text(path, sealed.text())
 
 
 def is_made_by(recipe: Recipe, folder: Path) -> bool:

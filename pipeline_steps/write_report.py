@@ -11,7 +11,7 @@ from typing import Annotated
 from typer import Option
 
 from pipeline_steps.comparison.reading import files_read
-from pipeline_steps.files import whole_file
+from pipeline_steps.files import write_text
 from pipeline_steps.progress import logger
 from pipeline_steps.provenance import provenance
 from pipeline_steps.recipe import Inputs, read_recipe, seal
@@ -36,8 +36,7 @@ def write_report(
     inputs = Inputs(*compared, *files_read(evaluation, [*training, *(pretraining or [])]), *crops)
     sources = Sources(comparison, evaluation, training, pretraining or [], card, crops)
     page = render(sources, Links(output, os.environ.get("MLFLOW_TRACKING_URI", "")), _code())
-    with whole_file(output / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output / "report.html", page)
     logger.info("report: %s", output / "report.html")
     seal(made, output / "recipe.json", inputs)
 

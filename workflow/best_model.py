@@ -30,7 +30,7 @@ def best_model(trainings: list[Path]) -> tuple[str, int]:
 
 def print_best() -> None:
     """Print the path of the export's recipe, which Snakemake makes."""
-    plan = Plan(parse_params(yaml.safe_load(Path("params.yaml").read_text())))
+    plan = Plan(parse_params(yaml.safe_load(Path("params.yaml").read_bytes())))
     upkeep = Upkeep(plan)
     missing = [folder for folder in plan.finetunings() if not upkeep.is_current(folder)]
     if missing:

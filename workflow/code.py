@@ -18,7 +18,7 @@ values."""
 @cache
 def _imports(module: Path) -> frozenset[Path]:
     found: set[Path] = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(ast.parse(module.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

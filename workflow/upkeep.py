@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file
+from pipeline_steps.files import write_text
 from pipeline_steps.recipe import is_damaged, is_made_by, read_recipe
 from workflow.plan import Plan
 
@@ -81,8 +81,7 @@ class Upkeep:
             path = Path(self.plan.recipe_file(folder))
             text = recipe.text()
             if not path.exists() or path.read_text() != text:
-                with whole_file(path) as temporary:
-                    temporary.write_text(text)
+                write_text(path, text)
             now = time.time()
             _date_back(Path(folder), now)
             if self.is_current(folder):

@@ -52,7 +52,7 @@ class Record(BaseModel):
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
     """The table's rows by kind; UserError that names the row and field where something is wrong."""
     try:
-        rows: Any = yaml.safe_load(path.read_text())
+        rows: Any = yaml.safe_load(path.read_bytes())
         return TypeAdapter(dict[str, Record]).validate_python(rows, strict=True)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable table of data sets ({str(error).splitlines()[0]})") from error

@@ -38,7 +38,7 @@ class Dad3dHeads(ArchivedDataset):
         if not found:
             raise UserError(f"{root}: no {self.part}/{self.part}.json in it; this is not the layout of DAD-3DHeads")
         try:
-            items = [(str(item["item_id"]), list(item["bbox"])) for item in json.loads(found[0].read_text())]
+            items = [(str(item["item_id"]), list(item["bbox"])) for item in json.loads(found[0].read_bytes())]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = brief(repr(error))
             raise UserError(f"{found[0]}: not an index of DAD-3DHeads ({reason}); unpack the archive again") from error
@@ -57,7 +57,7 @@ class Dad3dHeads(ArchivedDataset):
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ValueError(f"annotations/{path.name} is missing") from error
     except (ValueError, RecursionError) as error:

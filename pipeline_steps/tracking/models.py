@@ -79,7 +79,8 @@ def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> No
     with suppress(mlflow.exceptions.MlflowException):  # it is there already
         client.create_registered_model(name, description="Pictures in, head poses out.")
     tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured[error])}
-    client.create_model_version(name, stored.model_uri, run_id, tags, description=(output / "README.md").read_text())
+    card = (output / "README.md").read_text("utf-8")
+    client.create_model_version(name, stored.model_uri, run_id, tags, description=card)
     versions = client.search_model_versions(f"name = '{name}'")
     best = min(versions, key=lambda known: float(known.tags.get(error, "inf")))
     client.set_registered_model_alias(name, "best", best.version)

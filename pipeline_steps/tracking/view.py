@@ -32,5 +32,5 @@ def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
     said = [f"On {row['dataset']}, **{row['arm']}** errs least: {error} {row[error]:.2f} degrees." for row in best]
     link = view_link(experiment)
     links = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
-    note = [*said, links, (comparison / "table.md").read_text()]
+    note = [*said, links, (comparison / "table.md").read_text("utf-8")]
     return {"mlflow.note.content": "\n\n".join(note), VIEW_TAG: json.dumps(view)}

@@ -59,6 +59,16 @@ def test_the_page_of_a_finished_study(finished: World, tmp_path: Path):
     assert "nan" not in page
 
 
+def test_tables_are_utf8_whatever_the_locale(copy: World, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)  # Python then takes files to be ASCII
+    done = copy.snakemake(overlay={"compare": {"confidence": 0.9}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (copy.folder / "results/tiny/compare/table.md").read_text("utf-8")
+    assert "\N{PLUS-MINUS SIGN}" in table
+    assert "90% confidence" in table
+
+
 def test_costs_and_probes_are_those_of_the_trainings(finished: World):
     results = finished.folder / "results/tiny"
     costs = pd.read_csv(results / "compare/costs.csv").set_index("arm")

@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from pipeline_steps.comparison.table import as_markdown
+from pipeline_steps.files import write_text
 from workflow.results_page import blocks
 from workflow.results_page.facts import Facts, command
 
@@ -76,6 +77,6 @@ def render(template: str, facts: Facts) -> str:
 def write_pages(docs: Path, results: Path | None) -> None:
     """Write every page of `docs` that has a template (x.md from x.md.j2), its numbers renewed from `results` first."""
     facts = Facts(docs, results)
-    pages = {template.with_suffix(""): render(template.read_text(), facts) for template in docs.glob("*.md.j2")}
+    pages = {template.with_suffix(""): render(template.read_text("utf-8"), facts) for template in docs.glob("*.md.j2")}
     for path, page in pages.items():
-        path.write_text(page)
+        write_text(path, page)
