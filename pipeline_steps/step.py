@@ -1,6 +1,7 @@
 """What all command lines of the steps have in common."""
 
 import errno
+import faulthandler
 import logging
 import os
 import sys
@@ -32,6 +33,7 @@ def is_main_process() -> bool:
 def main(command: Callable[..., Any]) -> None:
     """Run a step's command; what the user can mend ends in one line on standard error and exit status 1."""
     configure_logging()
+    faulthandler.enable()  # a crash of native code, or of a mapped file that was cut off, says where it happened
     if not is_main_process():
         logger.setLevel(logging.WARNING)
     end_on_sigterm()

@@ -1,6 +1,9 @@
 """What a step reads: as it was made when the step begins, and unchanged when it ends."""
 
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -10,6 +13,7 @@ import pytest
 from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.recipe import Inputs, Recipe, read_recipe, seal
+from tests.conftest import ROOT
 
 RECIPE = Recipe(step="crop_faces", job={"dataset": "faces"}, params={})
 
@@ -57,8 +61,13 @@ def test_a_file_from_outside_is_taken_as_it_is(tmp_path: Path):
     assert read_recipe(tmp_path / "result" / "recipe.json").key == RECIPE.key
 
 
-def test_images_are_read_from_where_hdf5_has_put_them(tmp_path: Path):
-    images = np.random.default_rng(0).integers(0, 255, (50, 12, 12, 3), dtype=np.uint8)
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (50, 12, 12, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def crops(images: np.ndarray, tmp_path: Path) -> Path:
     with h5py.File(tmp_path / "crops.h5", "w") as file:
         file.attrs.update({"schema_version": 2, "dataset": "faces", "source": "{}", "crop": '{"size": 8}'})
         stored = file.create_dataset("images", images.shape, "u1", chunks=(1, 12, 12, 3), maxshape=images.shape)
@@ -68,7 +77,34 @@ def test_images_are_read_from_where_hdf5_has_put_them(tmp_path: Path):
         file["rotation"], file["euler_deg"] = np.zeros((50, 3, 3)), np.zeros((50, 3))
         for name in ("subject", "source_id"):
             file.create_dataset(name, data=["x"] * 50, dtype=h5py.string_dtype())
+    return tmp_path / "crops.h5"
+
+
+def test_images_are_read_from_where_hdf5_has_put_them(images: np.ndarray, crops: Path):
     rows = np.array([7, 49, 0, 7])
-    with CropFile(tmp_path / "crops.h5") as crops:
-        np.testing.assert_array_equal(crops.read_with_context(rows), images[rows])
-        np.testing.assert_array_equal(crops.read(rows), images[rows][:, 2:10, 2:10])
+    with CropFile(crops) as file:
+        np.testing.assert_array_equal(file.read_with_context(rows), images[rows])
+        np.testing.assert_array_equal(file.read(rows), images[rows][:, 2:10, 2:10])
+
+
+READ_WHAT_IS_CUT_OFF = """
+import os
+from pathlib import Path
+import numpy as np
+from pipeline_steps.crops import CropFile
+from pipeline_steps.step import main
+def read(crops: Path) -> None:
+    file = CropFile(crops)
+    os.truncate(crops, 0)
+    file.read(np.arange(50))
+main(read)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell of it by other signals")
+def test_a_mapped_file_that_is_cut_off_under_a_job_ends_it_with_the_place(crops: Path):
+    command = [sys.executable, "-c", READ_WHAT_IS_CUT_OFF, str(crops)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGBUS
+    assert "Fatal Python error: Bus error" in done.stderr
+    assert "crops.py" in done.stderr
