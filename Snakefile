@@ -20,7 +20,7 @@ configfile: f"{workflow.basedir}/params.yaml"
 
 
 try:
-    from pipeline_steps.params import parse_params
+    from workflow.params import parse_params
     from workflow.plan import Plan
     from workflow.upkeep import Upkeep
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from pipeline_steps.params import merged
+from workflow.params import merged
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "studies" / "tiny.yaml"

@@ -11,8 +11,8 @@ import yaml
 
 from pipeline_steps.comparison.reading import read_training
 from pipeline_steps.errors import UserError
-from pipeline_steps.params import parse_params
 from pipeline_steps.step import main
+from workflow.params import parse_params
 from workflow.plan import Plan
 from workflow.upkeep import Upkeep
 

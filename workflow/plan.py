@@ -9,11 +9,11 @@ from pipeline_steps.acquisition.catalogue import read_catalogue
 from pipeline_steps.comparison.arms import several_budgets
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import sha256
-from pipeline_steps.params import Params
 from pipeline_steps.protocols import protocol_digest, read_protocol
 from pipeline_steps.recipe import Recipe, read_recipe
 from workflow.archives import identity, locate
 from workflow.code import code_of
+from workflow.params import Params
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.params import Params, parse_params
 from tests.conftest import ROOT
+from workflow.params import Params, parse_params
 
 DEFAULT = json.loads(json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text())))  # what YAML shares is copied
 Place = tuple[str | int, ...]

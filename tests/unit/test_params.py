@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pipeline_steps.errors import UserError
-from pipeline_steps.params import Params, merged, parse_params
 from tests.conftest import ROOT
+from workflow.params import Params, merged, parse_params
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())

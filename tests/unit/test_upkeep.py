@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline_steps.params import parse_params
 from tests.conftest import ROOT
+from workflow.params import parse_params
 from workflow.plan import Plan
 from workflow.upkeep import Upkeep
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline_steps.params import parse_params
 from tests.conftest import ROOT, TINY, Repository, World, merged
+from workflow.params import parse_params
 from workflow.plan import Plan
 
 pytestmark = pytest.mark.workflow

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline_steps.files import write_json
-from pipeline_steps.params import Params
+from workflow.params import Params
 
 SCHEMA = Path(__file__).parent / "params.schema.json"
 
