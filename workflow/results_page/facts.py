@@ -19,7 +19,8 @@ def command(study: str, question: str = "") -> str:
     name, _, size = study.partition("-")
     overlays = [path for stem in (name, question) if (path := ROOT / "studies" / f"{stem}.yaml").exists()]
     files = [f"studies/{path.name}" for path in overlays]
-    head = re.search(r"^# .*\bsnakemake --configfile .*$", overlays[-1].read_text(), re.MULTILINE) if overlays else None
+    text = overlays[-1].read_text("utf-8") if overlays else ""
+    head = re.search(r"^# .*\bsnakemake --configfile .*$", text, re.MULTILINE)
     line, _, _ = (head[0].lstrip("# ") if head else "").partition(" --config ")
     if not all(file in line for file in files):
         line = " ".join(["snakemake", *(["--configfile", *files] if files else [])])
