@@ -56,7 +56,7 @@ def report(outcome: Outcome) -> str:
     return f"""# Kills at random moments
 
 `make drill` wrote this page. One study, {outcome.epochs[0]} epochs of training, was started and killed by SIGKILL
-{len(rows)} times ({counted}); then it ran to its end.
+{len(rows)} times ({counted}); {outcome.ending}.
 {outcome.in_words()}
 
 {table.to_markdown()}

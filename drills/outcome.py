@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from drills.world import STUDY, World, require_equal
+from drills.world import World, require_equal
 from pipeline_steps.errors import UserError
 
 Disturb = Callable[["subprocess.Popen[bytes]"], dict[str, str | int] | None]
@@ -17,20 +17,28 @@ Disturb = Callable[["subprocess.Popen[bytes]"], dict[str, str | int] | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """rows: one per disturbance; epochs, seconds: of the study left alone, and of the one disturbed; compared: files of
-    both, all equal.
+    """rows: one per disturbance; runs: how often the study came to its end under them; epochs, seconds: of the study
+    left alone, and of all those runs; compared: files of a run and of the study left alone, equal in every run.
     """
 
     rows: pd.DataFrame
+    runs: int
     epochs: tuple[int, int]
     seconds: tuple[float, float]
     compared: int
 
+    @property
+    def ending(self) -> str:
+        """How the disturbed study went on in the end."""
+        return "then it ran to its end" if self.runs == 1 else f"it came to its end {self.runs} times, begun anew"
+
     def in_words(self) -> str:
         """What was compared, and what the disturbances cost."""
-        longer, again = self.seconds[1] / self.seconds[0], self.epochs[1] - self.epochs[0]
+        longer = self.seconds[1] / self.seconds[0] / self.runs
+        again = self.epochs[1] - self.epochs[0] * self.runs
+        runs = "the run" if self.runs == 1 else f"each of {self.runs} runs"
         return f"""All {self.compared} files compared (crops, weights, histories without their times, predictions,
-tables) equal those of the same study left alone, to the bit. It took {longer:.1f} times as long, with
+tables) of {runs} equal those of the same study left alone, to the bit. It took {longer:.1f} times as long, with
 {len(self.rows)} more starts and {again} more epochs."""
 
 
@@ -44,13 +52,14 @@ def disturbed_outcome(
 ) -> Outcome:
     """Run one world alone; start the other until it has been disturbed often enough, then run it to its end.
 
-    pause_seconds: least and most from a start to its disturbance. Raises UserError where snakemake fails by itself, is
-    done too early, or the two worlds differ in the end.
+    One that comes to its end earlier is compared and begins anew. pause_seconds: least and most from a start to its
+    disturbance. Raises UserError where snakemake fails by itself, or the two worlds differ in the end.
     """
     start = time.perf_counter()
     alone.run()
     between = time.perf_counter()
     rows: list[dict[str, str | int]] = []
+    runs = 1
     while len(rows) < times:
         process = disturbed.start()
         try:
@@ -63,11 +72,13 @@ def disturbed_outcome(
             disturbed.wait_for_steps()
             if code:
                 raise UserError(f"snakemake failed by itself after {len(rows)} of {times}:\n{disturbed.said()[-2000:]}")
-            raise UserError(f"{STUDY}: done after {len(rows)} of {times}; give it more seeds or epochs")
+            require_equal(alone, disturbed)
+            disturbed.begin_anew()
+            runs += 1
         process.wait()
         disturbed.run("--unlock")
     disturbed.run()
     disturbed.wait_for_steps()
     seconds = between - start, time.perf_counter() - between
-    compared = require_equal(alone, disturbed)
-    return Outcome(pd.DataFrame(rows), (alone.epochs(), disturbed.epochs()), seconds, compared)
+    epochs = alone.epochs(), disturbed.epochs()
+    return Outcome(pd.DataFrame(rows), runs, epochs, seconds, require_equal(alone, disturbed))

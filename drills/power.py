@@ -47,7 +47,7 @@ def report(outcome: Outcome) -> str:
 
 `python -m drills.power`, as root, wrote this page. One study, {outcome.epochs[0]} epochs of training, ran on an ext4
 file system (`{MOUNT}`) in an image file. {len(lost)} times everything was killed, and only what had
-reached the image was left for the next start; then it ran to its end. Each time, {lost.min()} to {lost.max()} files
+reached the image was left for the next start; {outcome.ending}. Each time, {lost.min()} to {lost.max()} files
 that programs had seen as written were gone or cut off.
 
 {outcome.in_words()}

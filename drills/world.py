@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,11 @@ class World:
             if process.info["cwd"] == str(self.folder) and any(word.startswith("pipeline_steps.") for word in words):
                 found.append(process)
         return found
+
+    def begin_anew(self) -> None:
+        """Empty the folder; the log goes on."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
 
     def wait_for_steps(self) -> None:
         """Return once no step is at work, also none that has outlived its snakemake."""
