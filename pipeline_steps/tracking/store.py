@@ -20,6 +20,7 @@ def configure() -> str:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a retry is no news, failure is told once
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else four lines on the machine's load in every job
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     return os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT_URI)

@@ -1,6 +1,7 @@
 """The whole chain on small data: what a finished study leaves behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def test_a_probe_of_the_frozen_features_accompanies_the_pretraining(finished: Wo
     folder = finished.folder / "results/tiny/pretrain/rotation/seed0"
     assert 0 < json.loads((folder / "run.json").read_text())["untrained_probe_mae_deg"] < 90
     assert 0 < pd.read_csv(folder / "history.csv")["val_probe_mae_deg"].iloc[0] < 90
+
+
+def test_logs_hold_what_the_steps_say_and_no_chatter_of_libraries(finished: World):
+    lines = [line for path in finished.folder.glob("logs/*/*.log") for line in path.read_text().splitlines()]
+    strange = [line for line in lines if not re.match(r"\d\d:\d\d:\d\d ", line)]
+    assert any("epoch 1/1" in line for line in lines)
+    assert all(line.startswith("Warp CUDA warning") for line in strange), strange  # where there is no GPU
 
 
 def test_two_builds_of_the_crops_are_equal_to_the_byte(finished: World, tmp_path: Path):
