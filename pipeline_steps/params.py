@@ -5,10 +5,11 @@ is not its own. Nothing here computes anything: the effect of this file on a res
 every recipe records. The whole file, with sizes, overlays and arms, is `workflow.params`.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline_steps.acquisition.catalogue import Record
 from pipeline_steps.augmentation import Augmentation, Fraction
@@ -196,15 +197,23 @@ class Evaluation(Strict):
     part: Literal["test", "validation"] = Field(
         default="test", description="whose images: validation, where a study chooses parameters"
     )
-
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
         description="report the share of images with a geodesic error below these, in degrees",
     )
     yaw_bins: list[float] = Field(
-        default=[-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0], description="edges of the error-by-yaw table, in degrees"
+        default=[-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0],
+        min_length=2,
+        description="edges of the error-by-yaw table, in degrees, rising",
     )
     bootstrap: int = Field(default=1000, ge=100, description="resamples behind every interval")
+
+    @field_validator("yaw_bins")
+    @classmethod
+    def _rising(cls, edges: list[float]) -> list[float]:
+        if any(low >= high for low, high in pairwise(edges)):
+            raise ValueError("every edge must be greater than the one before it")
+        return edges
 
 
 class Comparison(Strict):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline_steps.acquisition.catalogue import Record, remembered
@@ -63,7 +64,9 @@ def digest(path: Path) -> str:
     files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
     states = [(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
     key = hashlib.sha256(json.dumps([str(path.absolute()), states]).encode()).hexdigest()
-    known = json.loads(REMEMBERED.read_text()) if REMEMBERED.exists() else {}
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):  # where nothing readable is remembered, content is read again
+        known = json.loads(REMEMBERED.read_text())
     if key not in known:
         with ThreadPoolExecutor() as pool:
             contents = list(pool.map(sha256, files))
@@ -72,4 +75,4 @@ def digest(path: Path) -> str:
         found = hashlib.sha256(listing.encode()).hexdigest() if path.is_dir() else contents[0]
         known = dict(list(known.items())[-100:]) | {key: found}
         write_json(REMEMBERED, known)
-    return str(known[key])
+    return known[key]

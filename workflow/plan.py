@@ -199,7 +199,7 @@ class Plan:
             inputs["encoder"] = f"{self.results}/pretrain/{arm.init.removeprefix('ssl:')}/seed{seed}"
         elif arm.init.startswith("file:"):
             path = Path(arm.init.removeprefix("file:"))
-            if not path.exists():
+            if not path.is_file():
                 raise UserError(f"arms.{name}.init: no file {path}; give the path of a state dict")
             inputs["encoder"] = sha256(path)
         tasks = {t: _dump(self.params.pretext[t]) for t in arm.auxiliary}

@@ -1,6 +1,7 @@
 """Pictures from files, folders, patterns, videos and cameras, one after the other."""
 
 import glob
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +18,26 @@ VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
 class Frame(NamedTuple):
-    """picture: uint8 (H, W, 3), RGB, None where it cannot be read. seconds: since the beginning, 0 for a picture."""
+    """picture: uint8 (H, W, 3), RGB, None where it cannot be read.
+
+    seconds: since the beginning, by the clock for a camera; rate: of the film, in frames a second; 0 for a picture.
+    """
 
     source: str
     number: int
     seconds: float
+    rate: float
     picture: np.ndarray | None
+
+
+def is_camera(source: str) -> bool:
+    """Whether a source is a camera."""
+    return source.startswith("camera:")
+
+
+def is_film(source: str) -> bool:
+    """Whether a source has many frames: a video or a camera."""
+    return is_camera(source) or Path(source).suffix.lower() in VIDEOS
 
 
 def sources(names: list[str]) -> list[str]:
@@ -30,7 +45,7 @@ def sources(names: list[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         path = Path(name)
-        if name.startswith("camera:"):
+        if is_camera(name):
             found.append(name)
         elif path.is_dir():
             inside = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PICTURES | VIDEOS)
@@ -48,32 +63,33 @@ def sources(names: list[str]) -> list[str]:
 
 def frames(source: str) -> Iterator[Frame]:
     """The frames of one source of `sources`; a picture is its only frame."""
-    if source.startswith("camera:") or Path(source).suffix.lower() in VIDEOS:
+    if is_film(source):
         yield from _film(source)
         return
     try:
-        yield Frame(source, 0, 0.0, np.asarray(open_rgb(Path(source))))
+        yield Frame(source, 0, 0.0, 0.0, np.asarray(open_rgb(Path(source))))
     except UNREADABLE as error:
         logger.warning("%s: skipped: %s", source, brief(error))
-        yield Frame(source, 0, 0.0, None)
+        yield Frame(source, 0, 0.0, 0.0, None)
 
 
 def _film(source: str) -> Iterator[Frame]:
     number = source.removeprefix("camera:")
-    if source.startswith("camera:") and not number.isdigit():
+    if is_camera(source) and not number.isdigit():
         raise UserError(f"{source}: not a camera; the first is camera:0")
-    film = cv2.VideoCapture(int(number) if source.startswith("camera:") else source)
+    film = cv2.VideoCapture(int(number) if is_camera(source) else source)
     try:
         if not film.isOpened():
             raise UserError(f"{source}: cannot be opened; is it a video, or a camera that nobody else uses?")
-        rate, frame = film.get(cv2.CAP_PROP_FPS) or 25.0, 0
+        rate, frame, begun = film.get(cv2.CAP_PROP_FPS) or 25.0, 0, time.monotonic()
         while True:
             there, picture = film.read()
             if not there:
                 if not frame:
                     raise UserError(f"{source}: holds no picture that can be decoded; convert it to MP4 with H.264")
                 return
-            yield Frame(source, frame, frame / rate, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            seconds = time.monotonic() - begun if is_camera(source) else frame / rate
+            yield Frame(source, frame, seconds, rate, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
             frame += 1
     finally:
         film.release()

@@ -105,9 +105,14 @@ def train_loader(
     """Full batches in a new order each epoch, drawn from `seed` and the epoch.
 
     images: per epoch, rounded down to full batches; by default every image once, and a rest of less than a batch waits
-    for another epoch's order.
+    for another epoch's order. Raises UserError for less than two, of which no batch statistics can be had.
     """
     images = len(data) if images is None else images
+    if images < 2:
+        raise UserError(
+            f"{data.crops}: {images} image to train on, and at least two are needed; raise labels.subjects or "
+            "labels.fraction, or set epoch_images, which shows it several times"
+        )
     sampler = EpochSampler(len(data), images, seed)
     batches = BatchSampler(sampler, min(batch_size, images), drop_last=True)
     return DataLoader(data, batch_sampler=batches, num_workers=workers, collate_fn=_as_is)

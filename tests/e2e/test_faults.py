@@ -41,26 +41,38 @@ def test_an_evaluation_that_was_written_to_is_not_compared(copy: World):
     assert "hybrid/seed0/metrics.json: its content is not what was made (another SHA-256)" in done.stdout + done.stderr
 
 
-def test_an_exploding_loss_names_epoch_batch_and_rate(finished: World, tmp_path: Path):
+def finetuned(
+    finished: World, folder: Path, training: dict[str, float | None], **params: dict[str, float]
+) -> subprocess.CompletedProcess:
+    """The baseline's fine-tuning by a recipe that differs in these parameters, into folders of its own."""
     made = json.loads((finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json").read_text())
-    checkpoints = tmp_path / "checkpoints"
+    changed = made["params"] | params | {"training": made["params"]["training"] | training}
+    (folder / "recipe.json").write_text(json.dumps(made | {"params": changed}))
+    places = folder / "recipe.json", folder / "output", folder / "checkpoints"
+    command = finished.training("pipeline_steps.finetune", *places)
+    environment = os.environ | {"HEADPOSE_TRACKING": "off"}
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 
-    def train(**training: float) -> subprocess.CompletedProcess:
-        recipe = made | {"params": made["params"] | {"training": made["params"]["training"] | training}}
-        (tmp_path / "recipe.json").write_text(json.dumps(recipe))
-        places = tmp_path / "recipe.json", tmp_path / "output", checkpoints
-        command = finished.training("pipeline_steps.finetune", *places)
-        environment = os.environ | {"HEADPOSE_TRACKING": "off"}
-        return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 
-    done = train(learning_rate=1e30, warmup_epochs=1.0, epochs=3, epoch_images=64, batch_size=16, precision="float32")
+def test_an_exploding_loss_names_epoch_batch_and_rate(finished: World, tmp_path: Path):
+    rates = {"learning_rate": 1e30, "warmup_epochs": 1.0, "precision": "float32"}
+    done = finetuned(finished, tmp_path, rates | {"epochs": 3, "epoch_images": 64, "batch_size": 16})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "error: finetune baseline/seed0: the loss is not finite in epoch 1, batch 2 (learning rate 4e+29); "
         "lower learning_rate or gradient_clip"
     ), "the second of five equal steps of the warm-up"
     assert not (tmp_path / "output").exists()
-    assert not (checkpoints / "last.ckpt").exists(), "a broken epoch is not kept"
+    assert not (tmp_path / "checkpoints/last.ckpt").exists(), "a broken epoch is not kept"
+
+
+def test_a_single_labelled_image_is_too_few(finished: World, tmp_path: Path):
+    done = finetuned(finished, tmp_path, {"epoch_images": None}, labels={"subjects": 1, "fraction": 0.01})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "crops.h5: 1 image to train on, and at least two are needed; raise labels.subjects or labels.fraction, or set "
+        "epoch_images, which shows it several times"
+    )
 
 
 def test_results_that_may_not_be_written_to_are_named(finished: World, tmp_path: Path):

@@ -65,6 +65,7 @@ def test_the_published_schema_is_that_of_the_types():
             "test_subjects: Input should be a valid integer or 'all'",
         ),
         ({"seeds": []}, "seeds"),
+        ({"evaluate": {"yaw_bins": [30.0, 0.0]}}, "evaluate.yaw_bins: every edge must be greater than the one before"),
         ({"arms": {"baseline": {"init": "ssl:jigsaw"}}}, "'jigsaw' is not defined"),
         ({"arms": {"hybrid": {"views": "single_view", "auxiliary": {"rotation": 1.0}}}}, "exactly one auxiliary task"),
         ({"train_on": "biwi"}, "train_on: 'biwi' is not defined"),

@@ -21,9 +21,10 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.inference import load_model
 from pipeline_steps.pictures import open_rgb
-from pipeline_steps.predict import COLUMNS, HeadPose, Smoother, overlap
+from pipeline_steps.predict import COLUMNS, HeadPose
+from pipeline_steps.predict import predict as predict_command
 from pipeline_steps.prediction.head_pose import FacePlace, Pose
-from pipeline_steps.prediction.one_euro import OneEuroFilter
+from pipeline_steps.prediction.smoothing import OneEuroFilter, Smoother, overlap
 from tests.conftest import ROOT, Repository, World
 
 pytestmark = pytest.mark.workflow
@@ -92,14 +93,85 @@ def test_crops_are_predicted_from_the_command_line(exported: Path, crops: np.nda
     np.testing.assert_allclose(shown["matrix"], expected[0], atol=1e-4)
 
 
-def test_a_video_is_predicted_frame_by_frame(exported: Path, crops: np.ndarray, tmp_path: Path):
-    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (32, 32))
-    for crop in crops[:4]:
+def write_film(path: Path, crops: np.ndarray, rate: float) -> None:
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (32, 32))
+    for crop in crops:
         film.write(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
     film.release()
-    done = predict(exported / "model.onnx", tmp_path / "film.avi", "--whole-image", "--smooth")
+
+
+def length_and_rate(film: Path) -> tuple[int, float]:
+    opened = cv2.VideoCapture(str(film))
+    return int(opened.get(cv2.CAP_PROP_FRAME_COUNT)), opened.get(cv2.CAP_PROP_FPS)
+
+
+def test_a_video_is_predicted_frame_by_frame(exported: Path, crops: np.ndarray, tmp_path: Path):
+    write_film(tmp_path / "film.avi", crops[:4], 10.0)
+    drawn = "--draw", tmp_path / "drawn"
+    done = predict(exported / "model.onnx", tmp_path / "film.avi", "--whole-image", "--smooth", *drawn)
     assert done.returncode == 0, done.stderr
     assert [row["frame"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["0", "1", "2", "3"]
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["film.avi.mp4"]
+    assert length_and_rate(tmp_path / "drawn/film.avi.mp4") == (4, 10.0)
+
+
+def test_copies_are_nested_as_their_sources_and_never_take_their_place(
+    exported: Path, crops: np.ndarray, tmp_path: Path
+):
+    sources = [tmp_path / "photos" / name for name in ("one/face.png", "two/face.png", "two/face.gif")]
+    for path, crop in zip(sources, crops, strict=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(crop).save(path)
+    before = [path.read_bytes() for path in sources]
+    arguments = exported / "model.onnx", tmp_path / "photos", sources[2], "--whole-image", "--draw"
+    done = predict(*arguments, tmp_path / "photos")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: --draw: {tmp_path / 'photos'}: {sources[0]} would be written over; give another folder"
+    )
+    assert [path.read_bytes() for path in sources] == before
+    assert predict(*arguments, tmp_path / "drawn").returncode == 0
+    copies = {str(path.relative_to(tmp_path / "drawn")) for path in (tmp_path / "drawn").rglob("*.*")}
+    assert copies == {"one/face.png", "two/face.png", "two/face.gif"}
+
+
+class Camera:
+    """Three pictures, one every quarter of a second, by a device that says ten a second; then somebody presses Ctrl-C.
+
+    Stands in for OpenCV's camera and for the clock.
+    """
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        self.pictures, self.time = list(pictures), 100.0
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        if not self.pictures:
+            raise KeyboardInterrupt
+        self.time += 0.25
+        return True, self.pictures.pop(0)
+
+    def get(self, what: int) -> float:
+        return {cv2.CAP_PROP_FPS: 10.0}[what]
+
+    def isOpened(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_that_is_ended_by_hand_leaves_its_poses_and_a_film_of_true_length(
+    exported: Path, crops: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    camera = Camera(crops[:3])
+    with monkeypatch.context() as patched:
+        patched.setattr(cv2, "VideoCapture", lambda number: camera)
+        patched.setattr("pipeline_steps.prediction.frames.time.monotonic", lambda: camera.time)
+        poses, copies = tmp_path / "poses.csv", tmp_path / "drawn"
+        predict_command(exported / "model.onnx", ["camera:0"], output=poses, draw=copies, whole_image=True)
+    assert pd.read_csv(tmp_path / "poses.csv")["frame"].tolist() == [0, 1, 2]
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["camera0.mp4"]
+    assert length_and_rate(tmp_path / "drawn/camera0.mp4") == (9, 10.0), "the last picture came after 0.75 s"
 
 
 def test_bad_input_ends_in_one_line_that_names_it(exported: Path, tmp_path: Path):

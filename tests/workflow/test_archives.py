@@ -73,6 +73,8 @@ def test_a_moved_archive_runs_nothing_and_a_changed_one_everything(copy: World, 
     assert planned(copy, overlay(archive)) == FETCHED
     run(copy, overlay(archive))
     assert not planned(copy, overlay(archive))
+    (copy.folder / ".recipes/digests.json").write_text('{"cut o')
+    assert not planned(copy, overlay(archive)), "its content is read again"
     moved = shutil.copy(archive, tmp_path / "second.zip")
     assert not planned(copy, overlay(moved))
     shutil.rmtree(tmp_path / "one")

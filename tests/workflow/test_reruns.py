@@ -153,6 +153,7 @@ def test_the_order_of_arms_seeds_and_data_sets_changes_no_recipe():
         ({"finetune": {"learning_rate": "1e-3"}}, "write 1.0e-3"),
         ({"finetune": {"learning_rate": -1.0}}, "finetune.learning_rate: Input should be greater than 0 (given: -1.0)"),
         ({"arms": {"hybrid": {"auxiliary": {"jigsaw": 1.0}}}}, "arms.hybrid.auxiliary: 'jigsaw' is not defined"),
+        ({"arms": {"hybrid": {"init": "file:."}}}, "arms.hybrid.init: no file .; give the path of a state dict"),
     ],
 )
 def test_bad_parameters_stop_at_once_with_one_clear_line(finished: World, overlay, message):
