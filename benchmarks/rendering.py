@@ -14,7 +14,9 @@ def _rate(processes: int) -> float:
     def seconds(subjects: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            Rendered(subjects=subjects, images_per_subject=40, image_size=128).render(Path(folder), processes)
+            Rendered(subjects=subjects, images_per_subject=40, image_size=128).acquire(
+                Path(folder), processes=processes
+            )
             return time.perf_counter() - start
 
     seconds(processes)

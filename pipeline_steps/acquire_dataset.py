@@ -51,6 +51,7 @@ def acquire_dataset(
         Path | None, Option(help="archive or folder; under its official name it is downloaded where it is missing")
     ] = None,
     catalogue: Annotated[Path, Option(help="table of data sets: where archives are downloaded")] = CATALOGUE,
+    threads: Annotated[int, Option(min=1, help="processes")] = 1,
 ) -> None:
     """Fill a new folder beside the output, then put it in the output's place."""
     made = read_recipe(recipe)
@@ -63,7 +64,7 @@ def acquire_dataset(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        source.acquire(temporary, archive)
+        source.acquire(temporary, archive, threads)
         if archive is not None:
             write_json(temporary / SOURCE, {"file": archive.name, "sha256": known_digest(made, archive)})
         os.sync()  # thousands of files at once: sealed, they must be on the disk, should the power fail

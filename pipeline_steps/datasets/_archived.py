@@ -15,7 +15,7 @@ class ArchivedDataset(HeadPoseDataset):
     members: ClassVar[re.Pattern[str]]
     """Which members are unpacked, searched for in their paths with forward slashes."""
 
-    def acquire(self, raw: Path, archive: Path | None) -> None:
+    def acquire(self, raw: Path, archive: Path | None, processes: int = 1) -> None:
         """Unpack the members; a folder in the archive's place is linked as it is."""
         assert archive is not None
         unpack(archive, raw / "unpacked", lambda name: self.members.search(name) is not None)

@@ -57,10 +57,10 @@ class HeadPoseDataset(BaseModel, ABC):
     """Whether the files come from an archive or folder: downloaded, or named by `archive` in params.yaml."""
 
     @abstractmethod
-    def acquire(self, raw: Path, archive: Path | None) -> None:
+    def acquire(self, raw: Path, archive: Path | None, processes: int = 1) -> None:
         """Fill the empty folder `raw`, from the archive or folder where the data set needs one.
 
-        Raises UserError with a way out where the data cannot be had.
+        processes: how many the work may be spread over. Raises UserError with a way out where the data cannot be had.
         """
 
     @abstractmethod

@@ -3,7 +3,6 @@
 The body model is `anny` (Apache-2.0, on MakeHuman's CC0 assets); see `pipeline_steps.rendering`.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -87,12 +86,8 @@ class Rendered(HeadPoseDataset):
     seed: int = Field(default=0, ge=0)
     pose: PosePrior = PosePrior()
 
-    def acquire(self, raw: Path, archive: Path | None = None) -> None:
-        """Render into `raw`: images/NNNNNN.jpg and labels.parquet, with one process per usable core."""
-        self.render(raw, processes=len(os.sched_getaffinity(0)))
-
-    def render(self, raw: Path, processes: int) -> None:
-        """As `acquire`, with this many processes; the files do not depend on their number.
+    def acquire(self, raw: Path, archive: Path | None = None, processes: int = 1) -> None:
+        """Render into `raw`: images/NNNNNN.jpg and labels.parquet, which do not depend on the number of processes.
 
         labels.parquet, a row per image: source_id, subject, rotation (9, row by row), landmarks (136: x, y in pixels),
         box (4), landmarks_camera (204: x, y, z in metres, camera frame), focal (pixels).

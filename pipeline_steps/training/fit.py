@@ -187,7 +187,7 @@ def fit(
     precision = resolve_precision(params.precision)
     saver = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = pl.Trainer(
-        accelerator="auto",
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=claim_devices(devices),
         strategy="ddp" if devices > 1 else "auto",
         sync_batchnorm=devices > 1 and torch.cuda.is_available(),

@@ -100,13 +100,13 @@ def test_the_nose_points_where_the_angles_say(model):
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rendered, Path]:
     source = Rendered(subjects=2, images_per_subject=3, image_size=48, seed=5)
     folder = tmp_path_factory.mktemp("rendered")
-    source.render(folder, processes=1)
+    source.acquire(folder)
     return source, folder
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(rendered, tmp_path):
     source, folder = rendered
-    source.render(tmp_path, processes=2)
+    source.acquire(tmp_path, processes=2)
     for file in sorted(folder.rglob("*.jpg")):
         assert file.read_bytes() == (tmp_path / file.relative_to(folder)).read_bytes()
     pd.testing.assert_frame_equal(

@@ -19,7 +19,7 @@ rule acquire_dataset:
         catalogue=shlex.quote(os.path.join(workflow.basedir, params.catalogue)),
     shell:
         "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output data/raw/{wildcards.dataset}"
-        " {params.archive} --catalogue {params.catalogue} 2>&1 | tee {log}"
+        " {params.archive} --catalogue {params.catalogue} --threads {threads} 2>&1 | tee {log}"
 
 
 def raw_files(wildcards):
