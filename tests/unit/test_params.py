@@ -17,8 +17,9 @@ DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
 def test_every_study_is_valid(study):
     overlay = yaml.safe_load(study.read_text())
     assert study.stem in (overlay.get("study"), overlay.get("question"))
-    biwi, roles, pairs, imagenet = (
-        yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in ("biwi", "roles", "pairs", "imagenet")
+    names = "biwi", "roles", "pairs", "confirmed", "imagenet"
+    biwi, roles, pairs, confirmed, imagenet = (
+        yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text()) for name in names
     )
     above = {
         "transfer": [biwi],
@@ -29,6 +30,7 @@ def test_every_study_is_valid(study):
         "computing": [merged(biwi, roles)],
         "pairs_computing": [merged(biwi, pairs)],
         "pairs_alone": [merged(biwi, pairs)],
+        "confirmed_computing": [merged(biwi, confirmed)],
         "imagenet_alone": [merged(biwi, imagenet)],
         "imagenet_rolled": [merged(biwi, imagenet)],
         "tune_imagenet": [merged(biwi, imagenet)],
