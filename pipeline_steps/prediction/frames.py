@@ -74,10 +74,10 @@ def frames(source: str) -> Iterator[Frame]:
 
 
 def _film(source: str) -> Iterator[Frame]:
-    number = source.removeprefix("camera:")
-    if is_camera(source) and not number.isdigit():
+    camera, number = is_camera(source), source.removeprefix("camera:")
+    if camera and not number.isdigit():
         raise UserError(f"{source}: not a camera; the first is camera:0")
-    film = cv2.VideoCapture(int(number) if is_camera(source) else source)
+    film = cv2.VideoCapture(int(number) if camera else source)
     try:
         if not film.isOpened():
             raise UserError(f"{source}: cannot be opened; is it a video, or a camera that nobody else uses?")
@@ -88,7 +88,7 @@ def _film(source: str) -> Iterator[Frame]:
                 if not frame:
                     raise UserError(f"{source}: holds no picture that can be decoded; convert it to MP4 with H.264")
                 return
-            seconds = time.monotonic() - begun if is_camera(source) else frame / rate
+            seconds = time.monotonic() - begun if camera else frame / rate
             yield Frame(source, frame, seconds, rate, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
             frame += 1
     finally:
