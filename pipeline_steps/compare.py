@@ -40,10 +40,9 @@ def errors_by_yaw(evaluations: list[Evaluated]) -> pd.DataFrame:
     rows = []
     for metrics in (e.metrics for e in evaluations):
         job = {name: metrics[name] for name in ("dataset", "arm", "seed")}
-        for part in metrics["by_yaw"]:
-            errors = {name: part[name] for name in ("n", "mae", "geodesic") if name in part}
-            rows.append(job | {"yaw": (part["low"] + part["high"]) / 2} | errors)
-    return pd.DataFrame(rows)
+        rows += [job | part | {"yaw": (part["low"] + part["high"]) / 2} for part in metrics["by_yaw"]]
+    columns = ["dataset", "arm", "seed", "yaw", "n", "mae", "geodesic"]
+    return pd.DataFrame(rows, columns=columns).astype({"mae": float, "geodesic": float})
 
 
 def cumulative_errors(evaluations: list[Evaluated]) -> pd.DataFrame:
@@ -90,8 +89,7 @@ def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[
     write_csv(cumulative, output / "cumulative_error.csv")
     arms, figures = list(dict.fromkeys(table["arm"])), output / "figures"
     for dataset, path in crops.items():
-        of_dataset = by_yaw[by_yaw["dataset"] == dataset].dropna(axis=1, how="all")
-        save(error_by_yaw(of_dataset, arms), figures / f"{dataset}_error_by_yaw.svg")
+        save(error_by_yaw(by_yaw[by_yaw["dataset"] == dataset], arms), figures / f"{dataset}_error_by_yaw.svg")
         save(
             cumulative_error(cumulative[cumulative["dataset"] == dataset], arms),
             figures / f"{dataset}_cumulative_error.svg",

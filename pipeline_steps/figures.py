@@ -102,8 +102,9 @@ def _lines(
 
 
 def error_by_yaw(table: pd.DataFrame, arms: list[str]) -> Figure:
-    """table: arm, seed, yaw (centre of the bin, degrees), mean error in degrees: geodesic or, without one, mae."""
-    error, name = ("geodesic", "geodesic error") if "geodesic" in table else ("mae", "absolute error")
+    """table: arm, seed, yaw (centre of the bin, degrees), mean errors in degrees: geodesic or, without any, mae."""
+    geodesic = table["geodesic"].notna().any()
+    error, name = ("geodesic", "geodesic error") if geodesic else ("mae", "absolute error")
     return _lines(table, "yaw", error, arms, "yaw of the head (degrees)", f"mean {name} (degrees)")
 
 

@@ -38,9 +38,10 @@ def listed_images(protocol: Protocol, path: Path) -> list[str] | None:
     if protocol.images is None:
         return None
     try:
-        return (path.parent / protocol.images).read_text().split()
-    except OSError as error:
+        lines = (path.parent / protocol.images).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: images: no readable file {protocol.images} beside it") from error
+    return [name for line in lines if (name := line.strip())]
 
 
 def protocol_digest(protocol: Protocol, path: Path) -> str:

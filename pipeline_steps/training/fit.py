@@ -184,13 +184,13 @@ def fit(
         warnings.filterwarnings("ignore", f".*{nothing_to_mend}.*")
     batches = CombinedLoader(train, "min_size")
     record = EpochRecord(label, best_by, run)
-    precision = resolve_precision(params.precision)
+    precision, cuda = resolve_precision(params.precision), torch.cuda.is_available()
     saver = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = pl.Trainer(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        accelerator="cuda" if cuda else "cpu",
         devices=claim_devices(devices),
         strategy="ddp" if devices > 1 else "auto",
-        sync_batchnorm=devices > 1 and torch.cuda.is_available(),
+        sync_batchnorm=devices > 1 and cuda,
         use_distributed_sampler=False,
         precision=precision,
         max_epochs=params.epochs,

@@ -60,7 +60,7 @@ def test_from_download_to_table(archives, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("HEADPOSE_REAL_DATA", raising=False)
     monkeypatch.setenv("HEADPOSE_TRACKING", "off")
     folder, truth = archives
-    weights = tmp_path / "imagenet.pth"  # torchvision's cannot be downloaded by a test
+    weights = tmp_path / "weights of ImageNet.pth"  # torchvision's cannot be downloaded by a test
     torch.save(Backbone("resnet18").resnet.state_dict(), weights)
     study = merged(yaml.safe_load((ROOT / "studies/paper.yaml").read_text()), SHRUNK)
     for arm in study["arms"].values():

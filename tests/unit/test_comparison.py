@@ -1,6 +1,7 @@
 """Comparisons against values worked out by hand, by naive loops, or by normal theory."""
 
 import json
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.transform import Rotation
 
+from pipeline_steps.compare import errors_by_yaw
 from pipeline_steps.comparison.arms import baseline_of, several_budgets
 from pipeline_steps.comparison.costs import costs, probes
 from pipeline_steps.comparison.design import _folded
@@ -19,6 +21,7 @@ from pipeline_steps.comparison.statistics import image_draws, resampled_means, s
 from pipeline_steps.comparison.table import as_markdown, compare_arms
 from pipeline_steps.comparison.worst import mean_rotation, worst_of_all
 from pipeline_steps.errors import UserError
+from pipeline_steps.figures import error_by_yaw
 from pipeline_steps.params import Comparison, Evaluation, Labels
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.pose.metrics import prediction_table, summarise
@@ -37,6 +40,7 @@ def evaluation(
     subjects: list[str] = SUBJECTS,
     dataset: str = "heads",
     part: str = "test",
+    yaw_bins: Sequence[float] = (-30.0, 30.0),
 ) -> Path:
     """An evaluation whose images have these MAEs in degrees: only the yaw is wrong, by three times as much."""
     ids = [f"i{n}" for n in range(len(errors))]
@@ -45,7 +49,7 @@ def evaluation(
     table = prediction_table(ids, subjects, euler_to_matrix(euler), euler, predicted)
     folder = folder / dataset / arm / f"seed{seed}"
     folder.mkdir(parents=True)
-    params = Evaluation(part=part, bootstrap=100)
+    params = Evaluation(part=part, bootstrap=100, yaw_bins=list(yaw_bins))
     job = {"study": "made_up", "arm": arm, "seed": seed, "dataset": dataset}
     table.to_parquet(folder / "predictions.parquet")
     (folder / "metrics.json").write_text(json.dumps(job | summarise(table, params)))
@@ -232,6 +236,20 @@ def test_the_mean_rotation_is_scipys():
     means = mean_rotation(turns)
     for place in range(4):
         np.testing.assert_allclose(means[place], Rotation.from_matrix(turns[:, place]).mean().as_matrix(), atol=1e-9)
+
+
+# error by yaw
+
+
+def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin(tmp_path: Path):
+    folders = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
+    folders.append(evaluation(tmp_path, "baseline", ERRORS, dataset="backs", yaw_bins=[90.0, 180.0]))
+    table = errors_by_yaw([read_evaluation(folder) for folder in folders])
+    assert table[["dataset", "seed", "yaw", "n"]].values.tolist() == [["heads", 0, 0, 8], ["heads", 1, 0, 8]]
+    assert table["geodesic"].tolist() == pytest.approx([3 * ERRORS.mean()] * 2, abs=1e-4)
+    for dataset, points in (("heads", 1), ("backs", 0)):
+        (axes,) = error_by_yaw(table[table["dataset"] == dataset], ["baseline"]).axes
+        assert len(axes.lines[0].get_xdata()) == points
 
 
 # costs and probes

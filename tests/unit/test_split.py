@@ -80,12 +80,13 @@ def test_a_protocol_leaves_out_what_lies_beyond_its_angle(tmp_path):
 
 
 def test_a_protocol_lists_images_and_subjects(tmp_path, caplog):
-    (tmp_path / "list.txt").write_text("p0/0\np1/1\np2/2\np3/3\nelsewhere\n")
-    text = "images: list.txt\ntest: [p1]\nexpected_images: 5"
-    made = split(tmp_path, {"protocol": "protocol.yaml", "validation_subjects": 1}, text)
-    assert made["test"] == ["p1/1"]
-    assert made["left_out"] == 8
-    assert "keeps 4 images here and 5 of the official data set" in caplog.text
+    (tmp_path / "list.txt").write_text("p0/0\np1/1\np1/my photo\np2/2\n\np3/3\nelsewhere\n")
+    text = "images: list.txt\ntest: [p1]\nexpected_images: 6"
+    euler = EULER | {"p1/my photo": (0.0, 0.0, 0.0), "p1/my": (0.0, 0.0, 0.0)}
+    made = split(tmp_path, {"protocol": "protocol.yaml", "validation_subjects": 1}, text, euler)
+    assert made["test"] == ["p1/1", "p1/my photo"]
+    assert made["left_out"] == 9
+    assert "keeps 5 images here and 6 of the official data set" in caplog.text
 
 
 def test_an_unverified_protocol_is_called_so(tmp_path, caplog):

@@ -69,7 +69,9 @@ rule finetune:
         key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
         devices=lambda w, resources: max(1, resources.gpu),
         equal=equal_results,
-        encoder=lambda w, input: f"--encoder {input.encoder}" if input.encoder else "",
+        encoder=lambda w, input: (
+            f"--encoder {shlex.quote(str(input.encoder))}" if input.encoder else ""
+        ),
     shell:
         "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
         " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key}"
