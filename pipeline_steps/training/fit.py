@@ -194,7 +194,6 @@ def fit(
         use_distributed_sampler=False,
         precision=precision,
         max_epochs=params.epochs,
-        gradient_clip_val=params.gradient_clip,
         callbacks=[*callbacks, record, saver],
         plugins=[WholeCheckpointIO(), LightningEnvironment()],
         logger=False,

@@ -226,7 +226,18 @@ class MultiTask(pl.LightningModule):
                     "weight_decay": self.params.weight_decay if decays else 0.0,
                 }
                 for (is_backbone, decays), parameters in groups.items()
-            ]
+            ],
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [factor(is_backbone) for is_backbone, _ in groups])
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of the whole gradient; Lightning itself refuses to in front of a fused optimiser."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.params.gradient_clip)

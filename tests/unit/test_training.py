@@ -16,11 +16,14 @@ import torch
 from safetensors.torch import load_file
 from scipy.spatial.transform import Rotation
 
+from pipeline_steps import finetune as finetuning
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.backbones import Backbone, load_weights
 from pipeline_steps.network.inference import load_model
 from pipeline_steps.network.pose_heads import POSE_HEADS
+from pipeline_steps.params import FinetuneParams
 from pipeline_steps.pose.geometry import euler_to_matrix
+from pipeline_steps.recipe import read_recipe
 from pipeline_steps.training.schedule import learning_rate_factor
 from tests.conftest import ROOT, World
 from tests.optimise import losses_while_optimised
@@ -123,6 +126,23 @@ def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path:
         assert (folder / "output/model.safetensors").read_bytes() == whole
         pd.testing.assert_frame_equal(history, pd.read_csv(folder / "output/history.csv").drop(columns=TIMES))
         assert not (folder / "checkpoints").exists()
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(("gradient_clip", "moves"), [(1.0, True), (1e-13, False)])
+def test_a_gradient_is_no_longer_than_its_limit(finished: World, tmp_path: Path, monkeypatch, gradient_clip, moves):
+    """AdamW divides by the gradient's size, or by 1e-8 where it is smaller: so short a gradient moves nothing."""
+    monkeypatch.setenv("HEADPOSE_TRACKING", "off")
+    made = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/recipe.json").read_text())
+    made["params"]["training"] |= {"epochs": 1, "gradient_clip": gradient_clip, "weight_decay": 0.0}
+    (tmp_path / "recipe.json").write_text(json.dumps(made))
+    data = finished.folder / "data"
+    crops, split = data / "crops/rendered-32px/crops.h5", data / "splits/rendered-32px/split.json"
+    finetuning.finetune(tmp_path / "recipe.json", crops, split, tmp_path / "output", tmp_path / "checkpoints")
+    network = finetuning.build_network(read_recipe(tmp_path / "recipe.json").params_as(FinetuneParams), None)
+    before, (trained, _) = dict(network.named_parameters()), load_model(tmp_path / "output/model.safetensors")
+    longest = max((after - before[name]).abs().max().item() for name, after in trained.named_parameters())
+    assert longest > 1e-4 if moves else longest < 1e-6
 
 
 @pytest.mark.workflow
