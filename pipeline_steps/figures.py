@@ -120,7 +120,8 @@ def training_curves(table: pd.DataFrame, arms: list[str]) -> Figure:
 
 def pretraining_probe(table: pd.DataFrame) -> Figure:
     """table: pretext, seed, epoch, probe_mae_deg, images; may be empty."""
-    pretexts = list(table.groupby("pretext")["probe_mae_deg"].last().sort_values().index)
+    at_end = table[table["epoch"] == table.groupby("pretext")["epoch"].transform("max")]
+    pretexts = list(at_end.groupby("pretext")["probe_mae_deg"].mean().sort_values().index)
     ylabel = "error of a linear probe (MAE, degrees)"
     return _lines(table, "images", "probe_mae_deg", pretexts, "images seen", ylabel, of="pretext", zero=False)
 
