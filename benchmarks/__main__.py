@@ -18,6 +18,7 @@ from typer import Argument, Option
 from benchmarks.measure import CORES, DEVICE, device_name
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import write_json, write_text
+from pipeline_steps.network.processor import use_processor
 from pipeline_steps.step import main
 
 PARTS = ("rendering", "cropping", "reading", "training", "prediction", "scale", "workflow")
@@ -50,7 +51,7 @@ def bench(
         raise UserError(f"{min(unknown)}: no such benchmark; there are {', '.join(PARTS)}")
     logging.disable(logging.WARNING)
     for name in parts or PARTS:
-        torch.set_num_threads(CORES)
+        use_processor(CORES)
         rows = importlib.import_module(f"benchmarks.{name}").measure()
         on = {"device": device_name(), "cores": CORES, "torch": torch.__version__}
         write_json(output / f"{name}.json", {**on, "rows": [row.record() for row in rows]})

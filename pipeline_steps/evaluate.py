@@ -15,6 +15,7 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.network.inference import load_model, predict_rotations
+from pipeline_steps.network.processor import use_processor
 from pipeline_steps.params import EvaluateParams
 from pipeline_steps.pose.metrics import prediction_table, summarise
 from pipeline_steps.progress import logger
@@ -33,7 +34,7 @@ def evaluate(
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
 ) -> None:
     """Predict the test (or validation) images and summarise the errors."""
-    torch.set_num_threads(threads)
+    use_processor(threads)
     made, inputs = read_recipe(recipe), Inputs(model, crops, split)
     params = made.params_as(EvaluateParams)
     network, about = load_model(model)

@@ -19,6 +19,7 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.network.inference import load_model, predict_rotations
+from pipeline_steps.network.processor import use_processor
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
@@ -122,7 +123,7 @@ def export_model(
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
 ) -> None:
     """Write the exports, check them on crops of the validation people, and describe the model."""
-    torch.set_num_threads(threads)
+    use_processor(threads)
     model = training / "model.safetensors"
     made, inputs = read_recipe(recipe), Inputs(model, *files_read([], [training]), crops, split)
     with track_run(made, output):

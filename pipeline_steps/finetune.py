@@ -16,6 +16,7 @@ from pipeline_steps.crops import CropFile
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.backbones import load_imagenet, load_weights
 from pipeline_steps.network.hybrid import HybridNetwork
+from pipeline_steps.network.processor import use_processor
 from pipeline_steps.params import FinetuneParams
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import labelled_images, read_split
@@ -54,7 +55,7 @@ def finetune(
     equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Train pose, with auxiliary losses beside it; the chosen epoch's weights become model.safetensors."""
-    torch.set_num_threads(max(1, threads // devices))
+    use_processor(max(1, threads // devices))
     made = read_recipe(recipe)
     if equal and take_over(equal, made, output):
         return

@@ -12,6 +12,7 @@ from typer import Option
 
 from pipeline_steps.errors import UserError
 from pipeline_steps.network.hybrid import HybridNetwork
+from pipeline_steps.network.processor import use_processor
 from pipeline_steps.params import PretrainParams
 from pipeline_steps.recipe import Inputs, read_recipe, seal
 from pipeline_steps.splits import read_split
@@ -35,7 +36,7 @@ def pretrain(
     equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
-    torch.set_num_threads(max(1, threads // devices))
+    use_processor(max(1, threads // devices))
     made = read_recipe(recipe)
     if equal and take_over(equal, made, output):
         return
