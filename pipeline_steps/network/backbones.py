@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,6 +20,8 @@ class Backbone(nn.Module):
     std: Tensor
 
     def __init__(self, name: str) -> None:
+        import torchvision
+
         super().__init__()
         self.resnet = torchvision.models.get_model(name, weights=None)
         self.features: int = self.resnet.fc.in_features
@@ -63,6 +64,8 @@ def load_weights(backbone: Backbone, path: Path) -> None:
 
 def load_imagenet(backbone: Backbone, name: str) -> None:
     """Fill the backbone with torchvision's default ImageNet weights, from its cache or the network."""
+    import torchvision
+
     try:
         state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
     except Exception as error:

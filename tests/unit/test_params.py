@@ -1,6 +1,8 @@
 """params.yaml, the studies and the published schema agree with the types."""
 
 import json
+import subprocess
+import sys
 from functools import reduce
 
 import pytest
@@ -43,6 +45,13 @@ def test_every_study_is_valid(study):
         values = reduce(merged, [*map(overlay_of, below), overlay], DEFAULT)
         for size in (None, "small", "base", "full"):
             parse_params(values | {"size": size})
+
+
+def test_parameters_parse_without_heavy_libraries():
+    """Snakemake and every step wait for what the parameters import."""
+    code = "import sys, workflow.plan; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert not {"torchvision", "lightning", "mlflow", "kornia", "lightly", "pandas", "scipy"} & {*done.stdout.split()}
 
 
 def test_the_published_schema_is_that_of_the_types():
