@@ -32,6 +32,22 @@ def test_a_result_that_was_cut_off_is_made_again(copy: World, name: str, expecte
     assert copy.planned() == Counter(expected)
 
 
+def test_a_broken_test_archive_stops_a_study_before_its_trainings(copy: World, tmp_path: Path):
+    archive = tmp_path / "HeadPoseImageDatabase.tar.gz"
+    archive.write_bytes(b"not an archive")
+    broken = {
+        "source": {"kind": "pointing04"},
+        "archive": str(archive),
+        "crop": {"box": "given_box", "margin": 0.2},
+        "split": {"test_subjects": "all"},
+    }
+    overlay = {"datasets": {"broken": broken}, "test_on": ["rendered", "broken"], "finetune": {"learning_rate": 0.002}}
+    done = copy.snakemake(overlay=overlay)
+    assert done.returncode != 0
+    assert "HeadPoseImageDatabase.tar.gz" in done.stdout + done.stderr
+    assert "rule finetune" not in done.stdout + done.stderr
+
+
 def test_an_evaluation_that_was_written_to_is_not_compared(copy: World):
     metrics = copy.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json"
     text = metrics.read_text()

@@ -1,5 +1,6 @@
 # REQUIRED INPUTS  a data set's parameters (a recipe); its archive, where it has one
 # OUTPUTS          data/raw/{dataset}, data/{crops,splits,cards}/{dataset}-{size}px
+# PRIORITY         all data before the first training: a broken test archive is no news for the end of a long study
 
 
 rule acquire_dataset:
@@ -10,6 +11,7 @@ rule acquire_dataset:
     log:
         "logs/acquire_dataset/{dataset}.log",
     threads: workflow.cores
+    priority: 1
     params:
         archive=lambda w: (
             f"--archive {shlex.quote(str(a))}"
@@ -40,6 +42,7 @@ rule crop_faces:
     log:
         "logs/crop_faces/{dataset}-{size}px.log",
     threads: workflow.cores
+    priority: 1
     shell:
         "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
         " --output data/crops/{wildcards.dataset}-{wildcards.size}px --threads {threads} 2>&1 | tee {log}"
@@ -56,6 +59,7 @@ rule describe_dataset:
         "data/cards/{dataset}-{size}px/recipe.json",
     log:
         "logs/describe_dataset/{dataset}-{size}px.log",
+    priority: 1
     shell:
         "python -m pipeline_steps.describe_dataset --recipe {input.recipe}"
         " --crops data/crops/{wildcards.dataset}-{wildcards.size}px"
@@ -71,6 +75,7 @@ rule split_dataset:
         "data/splits/{dataset}-{size}px/recipe.json",
     log:
         "logs/split_dataset/{dataset}-{size}px.log",
+    priority: 1
     params:
         protocol=lambda w: (
             f"--protocol {shlex.quote(os.path.join(workflow.basedir, p))}"
