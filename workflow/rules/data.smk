@@ -10,8 +10,8 @@ rule acquire_dataset:
         "data/raw/{dataset}/recipe.json",
     log:
         "logs/acquire_dataset/{dataset}.log",
-    threads: workflow.cores
     priority: 1
+    threads: workflow.cores
     params:
         archive=lambda w: (
             f"--archive {shlex.quote(str(a))}"
@@ -41,8 +41,8 @@ rule crop_faces:
         "data/crops/{dataset}-{size}px/recipe.json",
     log:
         "logs/crop_faces/{dataset}-{size}px.log",
-    threads: workflow.cores
     priority: 1
+    threads: workflow.cores
     shell:
         "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
         " --output data/crops/{wildcards.dataset}-{wildcards.size}px --threads {threads} 2>&1 | tee {log}"
