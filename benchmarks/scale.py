@@ -3,13 +3,13 @@
 import re
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.crop_files import write_crops
 from benchmarks.measure import Row
 from pipeline_steps.training.data import CropDataset, train_loader
+from pipeline_steps.worker_pool import worker_pool
 
 BATCH, LEAST = 128, 20_000
 FEW, MANY = 10_000, 122_450
@@ -45,7 +45,7 @@ def _read(crops: Path, count: int) -> tuple[float, float, float]:
 
 def _measured(count: int, size: int) -> tuple[float, float, float]:
     """As `_read`, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as process:
+    with tempfile.TemporaryDirectory() as folder, worker_pool(1, get_context("spawn")) as process:
         write_crops(Path(folder, "crops.h5"), count, size)
         return process.submit(_read, Path(folder, "crops.h5"), count).result()
 

@@ -1,7 +1,6 @@
 """The training step: what the data path, Lightning and the hybrid network cost beside the bare network."""
 
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
+from pipeline_steps.worker_pool import worker_pool
 
 AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
 TURNS = 3
@@ -160,7 +160,7 @@ def _memory(backbone: str, size: int, batch_size: int) -> Row:
     """The network alone where freed memory stays with the process, against glibc's default."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     for kept in (True, False) * TURNS:
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        with worker_pool(1, get_context("spawn")) as process:
             rates[kept].append(process.submit(_fresh_process, kept, backbone, batch_size, size).result())
     what = f"a plain loop that keeps its memory, {backbone} at {size} px, batches of {batch_size}"
     return Row(what, max(rates[True]), "one that gives it back", max(rates[False]), "images/s")

@@ -110,8 +110,8 @@ def train_loader(
     images = len(data) if images is None else images
     if images < 2:
         raise UserError(
-            f"{data.crops}: {images} image to train on, and at least two are needed; raise labels.subjects or "
-            "labels.fraction, or set epoch_images, which shows it several times"
+            f"{data.crops}: {images} image to train on, and at least two are needed; choose more by labels, "
+            "train_on or pretrain_on, or set epoch_images, which shows it several times"
         )
     sampler = EpochSampler(len(data), images, seed)
     batches = BatchSampler(sampler, min(batch_size, images), drop_last=True)

@@ -86,8 +86,8 @@ def test_a_single_labelled_image_is_too_few(finished: World, tmp_path: Path):
     done = finetuned(finished, tmp_path, {"epoch_images": None}, labels={"subjects": 1, "fraction": 0.01})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(
-        "crops.h5: 1 image to train on, and at least two are needed; raise labels.subjects or labels.fraction, or set "
-        "epoch_images, which shows it several times"
+        "crops.h5: 1 image to train on, and at least two are needed; choose more by labels, train_on or pretrain_on, "
+        "or set epoch_images, which shows it several times"
     )
 
 
