@@ -28,6 +28,7 @@ BELOW = {
     "confirmed_computing": ["biwi", "confirmed"],
     "imagenet_alone": ["biwi", "imagenet"],
     "imagenet_rolled": ["biwi", "imagenet"],
+    "best_112": ["biwi", "best"],
     "tune_imagenet": ["biwi", "imagenet"],
 }
 """Overlays that each of these studies goes on top of; all others go on the default study and on biwi."""
