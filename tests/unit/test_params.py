@@ -29,6 +29,7 @@ BELOW = {
     "imagenet_alone": ["biwi", "imagenet"],
     "imagenet_rolled": ["biwi", "imagenet"],
     "best_112": ["biwi", "best"],
+    "best_112_rolled": ["biwi", "best", "best_112"],
     "tune_imagenet": ["biwi", "imagenet"],
 }
 """Overlays that each of these studies goes on top of; all others go on the default study and on biwi."""
