@@ -4,6 +4,7 @@ python -m pipeline_steps.evaluate --recipe RECIPE --model model.safetensors --cr
     --output DIR
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.network.processor import use_processor
 from pipeline_steps.params import EvaluateParams
+from pipeline_steps.pose.averaging import Predict, flip_tested
 from pipeline_steps.pose.metrics import prediction_table, summarise
 from pipeline_steps.progress import logger
 from pipeline_steps.recipe import Inputs, read_recipe, seal
@@ -50,9 +52,10 @@ def evaluate(
             raise UserError(
                 f"{crops}: none of the {len(chosen)} {part} images has a pose label; take it out of test_on"
             )
-        predicted = np.concatenate(
-            [predict_rotations(network, file.read(some)) for some in np.array_split(rows, len(rows) // 4096 + 1)]
-        )
+        predict: Predict = partial(predict_rotations, network)
+        if params.evaluate.flip_test:
+            predict = partial(flip_tested, predict)
+        predicted = np.concatenate([predict(file.read(some)) for some in np.array_split(rows, len(rows) // 4096 + 1)])
         table = prediction_table(
             [file.source_ids[i] for i in rows],
             [file.subjects[i] for i in rows],

@@ -197,6 +197,11 @@ class Evaluation(Strict):
     part: Literal["test", "validation"] = Field(
         default="test", description="whose images: validation, where a study chooses parameters"
     )
+    flip_test: bool = Field(
+        default=False,
+        description="predict each image and its mirror image, and take the mean: test-time augmentation, for twice the "
+        "time",
+    )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
         description="report the share of images with a geodesic error below these, in degrees",

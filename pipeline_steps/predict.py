@@ -84,6 +84,7 @@ def predict(
     output: Annotated[Path | None, Option(help="file to write to, instead of standard output")] = None,
     draw: Annotated[Path | None, Option(help="folder for copies with the heads' axes")] = None,
     whole_image: Annotated[bool, Option(help="pictures are crops of one head each: look for no face")] = False,
+    flip_test: Annotated[bool, Option(help="look at each head's mirror image too, for twice the time")] = False,
     smooth: Annotated[bool, Option(help="smooth the rotations over a video's time")] = False,
     threads: Annotated[int, Option(min=0, help="CPU threads, 0 for as many as there are cores")] = 0,
 ) -> None:
@@ -99,7 +100,7 @@ def predict(
                     if frame.picture is None:
                         unread += 1
                         continue
-                    poses = head_pose(frame.picture, whole_image)
+                    poses = head_pose(frame.picture, whole_image, flip_test)
                     if smoother:
                         poses = smoother(poses, frame.seconds)
                     write(frame, poses)

@@ -32,7 +32,8 @@ class Plan:
         self.sources: dict[str, list[str]] = {}
         self.study = f"{params.study}-{params.size}" if params.size else params.study
         self.results = f"results/{self.study}"
-        self.evaluated = f"{self.results}/" + ("evaluate" if params.evaluate.part == "test" else "validate")
+        verb = "evaluate" if params.evaluate.part == "test" else "validate"
+        self.evaluated = f"{self.results}/{verb}" + ("_flip_test" if params.evaluate.flip_test else "")
         self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
         self.report = self.results + (f"/report/{params.question}" if params.question else "")
         for name in self.datasets():

@@ -9,16 +9,9 @@ import pandas as pd
 from pipeline_steps.comparison.reading import Evaluated
 from pipeline_steps.crops import CropFile
 from pipeline_steps.drawing import shown_rotation
+from pipeline_steps.pose.averaging import mean_rotation
 from pipeline_steps.pose.geometry import ANGLES, matrix_to_euler
 from pipeline_steps.pose.metrics import LABEL, PREDICTED
-
-
-def mean_rotation(rotations: np.ndarray) -> np.ndarray:
-    """The rotations (N, 3, 3) closest, by their elements, to the mean of (K, N, 3, 3) over the first axis."""
-    left, _, right = np.linalg.svd(rotations.mean(0))
-    left[..., -1] *= np.linalg.det(left @ right)[..., None]
-    result: np.ndarray = left @ right
-    return result
 
 
 def best_arm(table: pd.DataFrame, dataset: str) -> "pd.Series[str]":

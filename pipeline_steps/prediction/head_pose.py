@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline_steps.errors import UserError, brief
 from pipeline_steps.pictures import cut_square
+from pipeline_steps.pose.averaging import flip_tested
 from pipeline_steps.pose.geometry import matrix_to_euler
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.onnx_model import OnnxModel
@@ -105,18 +106,21 @@ class HeadPose:
             self._detector = FaceDetector(threads=self.threads)
         return self._detector
 
-    def __call__(self, image: "np.ndarray | Image.Image", whole_image: bool = False) -> list[Pose]:
+    def __call__(
+        self, image: "np.ndarray | Image.Image", whole_image: bool = False, flip_test: bool = False
+    ) -> list[Pose]:
         """The heads in a picture uint8 (H, W, 3), RGB, or one of Pillow's, the surest first.
 
-        whole_image: take the picture for a crop of one head, as training crops were cut. Raises UserError where faces
-        cannot be related to this model's crops.
+        whole_image: take the picture for a crop of one head, as training crops were cut. flip_test: look at each head's
+        mirror image too and take the mean, for twice the time. Raises UserError where faces cannot be related to this
+        model's crops.
         """
         picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
         picture = picture.convert("RGB")
         if whole_image:
             side, centre = max(picture.size), np.array(picture.size) / 2
             squares, confidence = np.concatenate([centre - side / 2, centre + side / 2])[None], np.ones(1)
-            rotations = self._rotations(picture, squares)
+            rotations = self._rotations(picture, squares, flip_test)
         elif self.place is None:
             raise UserError(
                 f"{self.path}: faces were found in few of its training crops, so that a face does not tell where to "
@@ -129,14 +133,15 @@ class HeadPose:
             rotations = np.tile(np.eye(3), (len(faces), 1, 1))
             for _ in range(PASSES):
                 squares = self.place.squares(faces, rotations)
-                rotations = self._rotations(picture, squares)
+                rotations = self._rotations(picture, squares, flip_test)
         angles = np.asarray(matrix_to_euler(rotations)).tolist()
         return [
             Pose(square, yaw, pitch, roll, rotation, float(sure))
             for square, (yaw, pitch, roll), rotation, sure in zip(squares, angles, rotations, confidence, strict=True)
         ]
 
-    def _rotations(self, picture: Image.Image, squares: np.ndarray) -> np.ndarray:
+    def _rotations(self, picture: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
         """Rotations (N, 3, 3) of the heads in squares (N, 4) of a picture."""
         border = str(self.model.crop["border"])
-        return self.model(np.stack([cut_square(picture, square, self.model.size, border) for square in squares]))
+        crops = np.stack([cut_square(picture, square, self.model.size, border) for square in squares])
+        return flip_tested(self.model, crops) if flip_test else self.model(crops)

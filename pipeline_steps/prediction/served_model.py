@@ -23,11 +23,11 @@ class ServedHeadPose(PythonModel):
     ) -> list[list[dict[str, Any]]]:
         """For every picture a list of heads: box, yaw, pitch, roll (degrees), matrix, confidence.
 
-        params: `whole_image`, as of `HeadPose`.
+        params: `whole_image` and `flip_test`, as of `HeadPose`.
         """
-        whole_image = bool((params or {}).get("whole_image", False))
+        whole_image, flip_test = (bool((params or {}).get(name, False)) for name in ("whole_image", "flip_test"))
         pictures = (open_rgb(io.BytesIO(content)) for content in model_input["image"])
-        return [[pose.record() for pose in self.head_pose(picture, whole_image)] for picture in pictures]
+        return [[pose.record() for pose in self.head_pose(picture, whole_image, flip_test)] for picture in pictures]
 
 
 set_model(ServedHeadPose())

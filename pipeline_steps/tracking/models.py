@@ -73,7 +73,7 @@ def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> No
             code_paths=[str(_PACKAGE)],
             signature=ModelSignature(
                 inputs=Schema([ColSpec(DataType.binary, "image")]),
-                params=ParamSchema([ParamSpec("whole_image", DataType.boolean, False)]),
+                params=ParamSchema([ParamSpec(name, DataType.boolean, False) for name in ("whole_image", "flip_test")]),
             ),
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _SERVED_WITH],
             metadata=measured,

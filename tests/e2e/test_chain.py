@@ -1,6 +1,7 @@
 """The whole chain on small data: what a finished study leaves behind."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy.spatial.transform import Rotation
 
+from pipeline_steps.crops import CropFile
+from pipeline_steps.network.inference import load_model
 from tests.conftest import ROOT, World
 
 pytestmark = pytest.mark.e2e
@@ -32,6 +37,29 @@ def test_errors_in_the_table_are_those_of_the_predictions(finished: World):
         )
         assert len(predictions) == 8
         assert predictions["geodesic_deg"].mean() == pytest.approx(table.loc[arm, "geodesic"], abs=1e-4)
+
+
+def test_the_flip_test_is_the_mean_of_what_is_seen_in_the_picture_and_in_the_mirror(finished: World, tmp_path: Path):
+    study, data = finished.folder / "results/tiny", finished.folder / "data"
+    recipe = json.loads((study / "evaluate/rendered/hybrid/seed0/recipe.json").read_text())
+    recipe["params"]["evaluate"]["flip_test"] = True
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    crops, model = data / "crops/rendered-32px/crops.h5", study / "finetune/hybrid/seed0/model.safetensors"
+    command = [sys.executable, "-m", "pipeline_steps.evaluate", "--recipe", tmp_path / "recipe.json", "--model", model]
+    command += ["--crops", crops, "--split", data / "splits/rendered-32px/split.json", "--output", tmp_path / "out"]
+    untracked = os.environ | {"HEADPOSE_TRACKING": "off"}
+    subprocess.run(list(map(str, command)), cwd=ROOT, env=untracked, capture_output=True, check=True)
+    table = pd.read_parquet(tmp_path / "out/predictions.parquet")
+    network, _ = load_model(model)
+    with CropFile(crops) as file:
+        images = file.read(np.array([file.source_ids.index(name) for name in table["source_id"]]))
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        seen, mirrored = (Rotation.from_matrix(network(x).double().numpy()) for x in (pixels, pixels.flip(3)))
+    back = Rotation.from_rotvec(mirrored.as_rotvec() * [1, -1, -1])  # the part about the mirror's normal alone stays
+    for place, rotation in enumerate(table[[f"p{i}{j}" for i in range(3) for j in range(3)]].to_numpy()):
+        mean = Rotation.concatenate([seen[place], back[place]]).mean()
+        np.testing.assert_allclose(rotation.reshape(3, 3), mean.as_matrix(), atol=1e-4)
 
 
 def test_parts_of_the_split_share_nobody(finished: World):

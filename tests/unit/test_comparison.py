@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from scipy.spatial.transform import Rotation
 
 from pipeline_steps.compare import errors_by_yaw
 from pipeline_steps.comparison.arms import baseline_of, several_budgets
@@ -19,7 +18,7 @@ from pipeline_steps.comparison.labels import label_curve, labels_needed, labels_
 from pipeline_steps.comparison.reading import Evaluated, Trained, read_evaluation
 from pipeline_steps.comparison.statistics import image_draws, resampled_means, seed_draws, simultaneous_interval
 from pipeline_steps.comparison.table import as_markdown, compare_arms
-from pipeline_steps.comparison.worst import mean_rotation, worst_of_all
+from pipeline_steps.comparison.worst import worst_of_all
 from pipeline_steps.errors import UserError
 from pipeline_steps.figures import error_by_yaw
 from pipeline_steps.params import Comparison, Evaluation, Labels
@@ -229,13 +228,6 @@ def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
     assert first["error_deg"] == pytest.approx(3 * (5 + 20) / 2), "geodesic error of a turn by the yaw alone"
     assert first["pred_yaw"] == pytest.approx(37.5)
     assert found[found["arm"] == "baseline"]["error_deg"].is_monotonic_decreasing
-
-
-def test_the_mean_rotation_is_scipys():
-    turns = Rotation.random(12, random_state=0).as_matrix().reshape(3, 4, 3, 3)
-    means = mean_rotation(turns)
-    for place in range(4):
-        np.testing.assert_allclose(means[place], Rotation.from_matrix(turns[:, place]).mean().as_matrix(), atol=1e-9)
 
 
 # error by yaw

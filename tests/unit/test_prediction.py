@@ -93,6 +93,17 @@ def test_crops_are_predicted_from_the_command_line(exported: Path, crops: np.nda
     np.testing.assert_allclose(shown["matrix"], expected[0], atol=1e-4)
 
 
+def test_the_flip_test_looks_at_the_mirror_image_too(exported: Path, crops: np.ndarray, tmp_path: Path):
+    Image.fromarray(crops[0]).save(tmp_path / "0.png")
+    options = "--whole-image", "--flip-test", "--format", "jsonl"
+    (line,) = predict(exported / "model.onnx", tmp_path / "0.png", *options).stdout.splitlines()
+    model = HeadPose.load(exported / "model.onnx").model
+    seen, mirrored = Rotation.from_matrix(model(np.stack([crops[0], crops[0][:, ::-1]])))
+    x, y, z = mirrored.as_rotvec()  # of a turn in the mirror, the part about the mirror's normal alone stays
+    mean = Rotation.concatenate([seen, Rotation.from_rotvec([x, -y, -z])]).mean()
+    np.testing.assert_allclose(json.loads(line)["matrix"], mean.as_matrix(), atol=1e-4)
+
+
 def write_film(path: Path, crops: np.ndarray, rate: float) -> None:
     film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (32, 32))
     for crop in crops:
@@ -279,7 +290,7 @@ SERVED = """
 import json, sys, mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/headpose-tiny@best")
 pictures = pd.DataFrame({"image": [open(path, "rb").read() for path in sys.argv[1:]]})
-print(json.dumps(model.predict(pictures, params={"whole_image": True})))
+print(json.dumps(model.predict(pictures, params={"whole_image": True, "flip_test": True})))
 """
 
 
@@ -295,7 +306,7 @@ def test_the_best_version_in_the_registry_predicts_in_a_process_of_its_own(
     done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     alone = HeadPose.load(exported / "model.onnx")
-    expected = [[pose.record() for pose in alone(open_rgb(path), whole_image=True)] for path in paths]
+    expected = [[pose.record() for pose in alone(open_rgb(path), whole_image=True, flip_test=True)] for path in paths]
     assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 

@@ -59,6 +59,11 @@ CHANGES = [
         {"arms": {"hybrid": {"labels": {"subjects": 2}}}},
         {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1},
     ),
+    (
+        "test-time augmentation",
+        {"evaluate": {"flip_test": True}},
+        {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
+    ),
     ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
     ("another question", {"question": "roles"}, {"compare": 1, "write_report": 1, "all": 1}),
     (
