@@ -36,9 +36,24 @@ if not params.tracking.enabled:
     os.environ["HEADPOSE_TRACKING"] = "off"
 
 
-def result(path):
-    """Another job's result as input: its date counts only where that job has to run again."""
-    return ancient(path) if upkeep.is_current(os.path.dirname(path)) else path
+def recipe_of(folder):
+    """The recipe by which the results in a folder, which may hold wildcards, are to be made."""
+    return lambda wildcards: plan.recipe_file(folder.format(**wildcards))
+
+
+def dated(file, of):
+    """Another job's result as input of the results in a folder: its date counts where both jobs have to run again.
+
+    What another study has replaced since, in a folder that studies share, is made once more as it was, and what was
+    made from it stays.
+    """
+    current = upkeep.is_current(os.path.dirname(file)) or upkeep.is_current(of)
+    return ancient(file) if current else file
+
+
+def result(file, of):
+    """As `dated`, where both hold wildcards."""
+    return lambda wildcards: dated(file.format(**wildcards), of.format(**wildcards))
 
 
 include: "workflow/rules/data.smk"

@@ -45,15 +45,18 @@ class Upkeep:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._damaged: dict[str, bool] = {}
+        self._current: dict[str, bool] = {}
 
     def is_current(self, folder: str) -> bool:
         """Whether the results in `folder` were made by the very recipe that is planned for them, and are whole.
 
         Results of a damaged one are not current either: made again, it may differ in the last digits.
         """
-        return folder not in self.plan.recipes or (
-            is_made_by(self.plan.recipes[folder], Path(folder)) and not self._is_damaged(folder)
-        )
+        if folder not in self._current:
+            self._current[folder] = folder not in self.plan.recipes or (
+                is_made_by(self.plan.recipes[folder], Path(folder)) and not self._is_damaged(folder)
+            )
+        return self._current[folder]
 
     @cached_property
     def _trained(self) -> dict[str, list[Path]]:

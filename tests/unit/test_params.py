@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import reduce
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from pipeline_steps.errors import UserError
 from tests.conftest import ROOT
 from workflow.params import Params, merged, parse_params
+from workflow.plan import Plan
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -41,7 +43,10 @@ def overlay_of(study: str) -> dict:
     return yaml.safe_load((ROOT / f"studies/{study}.yaml").read_text())
 
 
-@pytest.mark.parametrize("study", sorted(path.stem for path in (ROOT / "studies").glob("*.yaml")))
+STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
 def test_every_study_is_valid(study):
     overlay = overlay_of(study)
     assert study in (overlay.get("study"), overlay.get("question"))
@@ -49,6 +54,21 @@ def test_every_study_is_valid(study):
         values = reduce(merged, [*map(overlay_of, below), overlay], DEFAULT)
         for size in (None, "small", "base", "full"):
             parse_params(values | {"size": size})
+
+
+@pytest.mark.parametrize("size", ["small", "base", "full"])
+def test_no_question_trains_another_questions_models_anew(size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for archive in ("biwi_face_crops.tar.gz", "aflw2000_dev300.tar.gz"):
+        (tmp_path / archive).write_text(archive)
+    monkeypatch.setenv("HEADPOSE_REAL_DATA", str(tmp_path))
+    trained: dict[str, tuple[str, str]] = {}
+    for question in set(STUDIES) - {"paper"}:
+        overlays = [*BELOW.get(question, ["biwi"]), question]
+        plan = Plan(parse_params(reduce(merged, map(overlay_of, overlays), DEFAULT) | {"size": size}))
+        for folder in [*plan.pretrainings(), *plan.finetunings()]:
+            key = plan.recipes[folder].key
+            other, known = trained.setdefault(folder, (question, key))
+            assert known == key, f"{folder}: otherwise in studies/{question}.yaml than in studies/{other}.yaml"
 
 
 def test_parameters_parse_without_heavy_libraries():

@@ -114,6 +114,20 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
     assert not world.planned(), "a touch without a change runs nothing"
 
 
+def test_another_study_that_cuts_and_splits_a_data_set_otherwise_costs_this_one_no_training(copy: World):
+    other = {
+        "study": "other",
+        "crops": {"border": "constant"},
+        "datasets": {"rendered": {"split": {"seed": 1}}},
+    }
+    done = copy.snakemake("all_data", overlay=other)
+    assert done.returncode == 0, done.stderr
+    assert set(copy.planned()) <= {"crop_faces", "split_dataset", "describe_dataset"}
+    more = {"arms": {"third": {"init": "random"}}}
+    trained_and_tested = {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1}
+    assert copy.planned(more) == Counter({"crop_faces": 1, **DESCRIBED, **trained_and_tested})
+
+
 @pytest.mark.parametrize("days", [1, -30], ids=["clock put back", "clock put forward"])
 def test_a_clock_that_jumps_changes_nothing(copy: World, days: int):
     moment = time.time() + days * 86400

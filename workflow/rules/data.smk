@@ -3,11 +3,17 @@
 # PRIORITY         all data before the first training: a broken test archive is no news for the end of a long study
 
 
+RAW = "data/raw/{dataset}"
+CROPS = "data/crops/{dataset}-{size}px"
+CARD = "data/cards/{dataset}-{size}px"
+SPLIT = "data/splits/{dataset}-{size}px"
+
+
 rule acquire_dataset:
     input:
-        recipe=lambda w: plan.recipe_file(f"data/raw/{w.dataset}"),
+        recipe=recipe_of(RAW),
     output:
-        "data/raw/{dataset}/recipe.json",
+        f"{RAW}/recipe.json",
     log:
         "logs/acquire_dataset/{dataset}.log",
     priority: 1
@@ -26,19 +32,21 @@ rule acquire_dataset:
 
 def raw_files(wildcards):
     """Raw files as input, but where up-to-date crops were restored without them, which is how DVC keeps data."""
-    raw = f"data/raw/{wildcards.dataset}/recipe.json"
-    crops = f"data/crops/{wildcards.dataset}-{wildcards.size}px"
-    return result(raw) if os.path.exists(raw) or not upkeep.is_current(crops) else []
+    raw = f"{RAW.format(**wildcards)}/recipe.json"
+    crops = CROPS.format(**wildcards)
+    if upkeep.is_current(crops) and not os.path.exists(raw):
+        return []
+    return dated(raw, crops)
 
 
 rule crop_faces:
     input:
-        recipe=lambda w: plan.recipe_file(f"data/crops/{w.dataset}-{w.size}px"),
+        recipe=recipe_of(CROPS),
         raw=raw_files,
     output:
-        "data/crops/{dataset}-{size}px/crops.h5",
-        "data/crops/{dataset}-{size}px/rejected.csv",
-        "data/crops/{dataset}-{size}px/recipe.json",
+        f"{CROPS}/crops.h5",
+        f"{CROPS}/rejected.csv",
+        f"{CROPS}/recipe.json",
     log:
         "logs/crop_faces/{dataset}-{size}px.log",
     priority: 1
@@ -50,13 +58,13 @@ rule crop_faces:
 
 rule describe_dataset:
     input:
-        recipe=lambda w: plan.recipe_file(f"data/cards/{w.dataset}-{w.size}px"),
-        crops=lambda w: result(f"data/crops/{w.dataset}-{w.size}px/crops.h5"),
+        recipe=recipe_of(CARD),
+        crops=result(f"{CROPS}/crops.h5", CARD),
     output:
-        "data/cards/{dataset}-{size}px/card.html",
-        "data/cards/{dataset}-{size}px/card.json",
-        "data/cards/{dataset}-{size}px/contact_sheet.jpg",
-        "data/cards/{dataset}-{size}px/recipe.json",
+        f"{CARD}/card.html",
+        f"{CARD}/card.json",
+        f"{CARD}/contact_sheet.jpg",
+        f"{CARD}/recipe.json",
     log:
         "logs/describe_dataset/{dataset}-{size}px.log",
     priority: 1
@@ -68,11 +76,11 @@ rule describe_dataset:
 
 rule split_dataset:
     input:
-        recipe=lambda w: plan.recipe_file(f"data/splits/{w.dataset}-{w.size}px"),
-        crops=lambda w: result(f"data/crops/{w.dataset}-{w.size}px/crops.h5"),
+        recipe=recipe_of(SPLIT),
+        crops=result(f"{CROPS}/crops.h5", SPLIT),
     output:
-        "data/splits/{dataset}-{size}px/split.json",
-        "data/splits/{dataset}-{size}px/recipe.json",
+        f"{SPLIT}/split.json",
+        f"{SPLIT}/recipe.json",
     log:
         "logs/split_dataset/{dataset}-{size}px.log",
     priority: 1

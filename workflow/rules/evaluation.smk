@@ -8,6 +8,11 @@ def as_options(option, files):
     return " ".join(f"{option} {os.path.dirname(file)}" for file in files)
 
 
+def of_all(folders, name, of):
+    """The file of this name in every folder, as input of the results in another."""
+    return [dated(f"{folder}/{name}", of) for folder in folders]
+
+
 def compared(wildcards, input):
     """The options that name what a comparison is made from."""
     return " ".join(
@@ -20,20 +25,20 @@ def compared(wildcards, input):
     )
 
 
+EVALUATED = f"{plan.evaluated}/{{dataset}}/{{arm}}/seed{{seed}}"
+EXPORTED = f"{plan.results}/export/{{arm}}/seed{{seed}}"
+
+
 rule evaluate:
     input:
-        recipe=lambda w: plan.recipe_file(
-            f"{plan.evaluated}/{w.dataset}/{w.arm}/seed{w.seed}"
-        ),
-        model=lambda w: result(
-            f"{plan.results}/finetune/{w.arm}/seed{w.seed}/model.safetensors"
-        ),
-        crops=lambda w: result(f"{plan.crops(w.dataset)}/crops.h5"),
-        split=lambda w: result(f"{plan.split(w.dataset)}/split.json"),
+        recipe=recipe_of(EVALUATED),
+        model=result(f"{FINETUNED}/model.safetensors", EVALUATED),
+        crops=result(f"{plan.crops('{dataset}')}/crops.h5", EVALUATED),
+        split=result(f"{plan.split('{dataset}')}/split.json", EVALUATED),
     output:
-        f"{plan.evaluated}/{{dataset}}/{{arm}}/seed{{seed}}/metrics.json",
-        f"{plan.evaluated}/{{dataset}}/{{arm}}/seed{{seed}}/predictions.parquet",
-        f"{plan.evaluated}/{{dataset}}/{{arm}}/seed{{seed}}/recipe.json",
+        f"{EVALUATED}/metrics.json",
+        f"{EVALUATED}/predictions.parquet",
+        f"{EVALUATED}/recipe.json",
     log:
         f"logs/{os.path.basename(plan.evaluated)}/{plan.study}-{{dataset}}-{{arm}}-seed{{seed}}.log",
     params:
@@ -45,25 +50,22 @@ rule evaluate:
 
 rule export_model:
     input:
-        recipe=lambda w: plan.recipe_file(f"{plan.results}/export/{w.arm}/seed{w.seed}"),
-        model=lambda w: result(
-            f"{plan.results}/finetune/{w.arm}/seed{w.seed}/model.safetensors"
+        recipe=recipe_of(EXPORTED),
+        model=result(f"{FINETUNED}/model.safetensors", EXPORTED),
+        crops=result(f"{plan.crops(params.train_on)}/crops.h5", EXPORTED),
+        split=result(f"{plan.split(params.train_on)}/split.json", EXPORTED),
+        card=result(f"{plan.card(params.train_on)}/recipe.json", EXPORTED),
+        evaluations=lambda w: of_all(
+            plan.evaluations_of(w.arm, w.seed), "recipe.json", EXPORTED.format(**w)
         ),
-        crops=result(f"{plan.crops(params.train_on)}/crops.h5"),
-        split=result(f"{plan.split(params.train_on)}/split.json"),
-        card=result(f"{plan.card(params.train_on)}/recipe.json"),
-        evaluations=lambda w: [
-            result(f"{folder}/recipe.json")
-            for folder in plan.evaluations_of(w.arm, w.seed)
-        ],
     output:
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.onnx",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/model_int8.onnx",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.pt2",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/model.safetensors",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/export.json",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/README.md",
-        f"{plan.results}/export/{{arm}}/seed{{seed}}/recipe.json",
+        f"{EXPORTED}/model.onnx",
+        f"{EXPORTED}/model_int8.onnx",
+        f"{EXPORTED}/model.pt2",
+        f"{EXPORTED}/model.safetensors",
+        f"{EXPORTED}/export.json",
+        f"{EXPORTED}/README.md",
+        f"{EXPORTED}/recipe.json",
     log:
         f"logs/export_model/{plan.study}-{{arm}}-seed{{seed}}.log",
     params:
@@ -96,11 +98,11 @@ FIGURES = [
 rule compare:
     input:
         recipe=plan.recipe_file(COMPARISON),
-        evaluations=[result(f"{folder}/recipe.json") for folder in plan.evaluations()],
-        trainings=[result(f"{folder}/recipe.json") for folder in plan.finetunings()],
-        pretrainings=[result(f"{folder}/recipe.json") for folder in plan.pretrainings()],
-        splits=[result(f"{folder}/recipe.json") for folder in plan.splits()],
-        crops=[result(f"{folder}/crops.h5") for folder in plan.test_crops()],
+        evaluations=of_all(plan.evaluations(), "recipe.json", COMPARISON),
+        trainings=of_all(plan.finetunings(), "recipe.json", COMPARISON),
+        pretrainings=of_all(plan.pretrainings(), "recipe.json", COMPARISON),
+        splits=of_all(plan.splits(), "recipe.json", COMPARISON),
+        crops=of_all(plan.test_crops(), "crops.h5", COMPARISON),
     output:
         f"{COMPARISON}/table.md",
         f"{COMPARISON}/table.csv",
@@ -130,12 +132,12 @@ rule compare:
 rule write_report:
     input:
         recipe=plan.recipe_file(plan.report),
-        comparison=result(f"{COMPARISON}/recipe.json"),
-        cards=[result(f"{folder}/recipe.json") for folder in plan.cards()],
-        evaluations=[result(f"{folder}/recipe.json") for folder in plan.evaluations()],
-        trainings=[result(f"{folder}/recipe.json") for folder in plan.finetunings()],
-        pretrainings=[result(f"{folder}/recipe.json") for folder in plan.pretrainings()],
-        crops=[result(f"{folder}/crops.h5") for folder in plan.test_crops()],
+        comparison=dated(f"{COMPARISON}/recipe.json", plan.report),
+        cards=of_all(plan.cards(), "recipe.json", plan.report),
+        evaluations=of_all(plan.evaluations(), "recipe.json", plan.report),
+        trainings=of_all(plan.finetunings(), "recipe.json", plan.report),
+        pretrainings=of_all(plan.pretrainings(), "recipe.json", plan.report),
+        crops=of_all(plan.test_crops(), "crops.h5", plan.report),
     output:
         f"{plan.report}/report.html",
         f"{plan.report}/recipe.json",

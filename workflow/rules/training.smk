@@ -1,17 +1,18 @@
 # REQUIRED INPUTS  crops and split of the training data set; for an arm with init, the backbone's weights
 # OUTPUTS          results/{study}/pretrain/{pretext}/seed{seed}, results/{study}/finetune/{arm}/seed{seed}
 
+PRETRAINED = f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}"
+FINETUNED = f"{plan.results}/finetune/{{arm}}/seed{{seed}}"
 LABELLED = plan.training_data()
 UNLABELLED = plan.training_data(params.pretrain_on)
 
 
 def initial_weights(wildcards):
     """The file that an arm's backbone starts from, or none."""
-    init = params.arms[wildcards.arm].init
-    if init.startswith("ssl:"):
-        folder = f"{plan.results}/pretrain/{init.removeprefix('ssl:')}"
-        return [result(f"{folder}/seed{wildcards.seed}/encoder.safetensors")]
-    return [result(init.removeprefix("file:"))] if init.startswith("file:") else []
+    kind, _, name = params.arms[wildcards.arm].init.partition(":")
+    if kind == "ssl":
+        name = f"{PRETRAINED.format(pretext=name, seed=wildcards.seed)}/encoder.safetensors"
+    return dated(name, FINETUNED.format(**wildcards)) if name else []
 
 
 def equal_results(wildcards, output):
@@ -22,16 +23,14 @@ def equal_results(wildcards, output):
 
 rule pretrain:
     input:
-        recipe=lambda w: plan.recipe_file(
-            f"{plan.results}/pretrain/{w.pretext}/seed{w.seed}"
-        ),
-        crops=result(f"{UNLABELLED['crops']}/crops.h5"),
-        split=result(f"{UNLABELLED['split']}/split.json"),
+        recipe=recipe_of(PRETRAINED),
+        crops=result(f"{UNLABELLED['crops']}/crops.h5", PRETRAINED),
+        split=result(f"{UNLABELLED['split']}/split.json", PRETRAINED),
     output:
-        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/encoder.safetensors",
-        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/history.csv",
-        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/run.json",
-        f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}/recipe.json",
+        f"{PRETRAINED}/encoder.safetensors",
+        f"{PRETRAINED}/history.csv",
+        f"{PRETRAINED}/run.json",
+        f"{PRETRAINED}/recipe.json",
     log:
         f"logs/pretrain/{plan.study}-{{pretext}}-seed{{seed}}.log",
     resources:
@@ -49,17 +48,15 @@ rule pretrain:
 
 rule finetune:
     input:
-        recipe=lambda w: plan.recipe_file(
-            f"{plan.results}/finetune/{w.arm}/seed{w.seed}"
-        ),
-        crops=result(f"{LABELLED['crops']}/crops.h5"),
-        split=result(f"{LABELLED['split']}/split.json"),
+        recipe=recipe_of(FINETUNED),
+        crops=result(f"{LABELLED['crops']}/crops.h5", FINETUNED),
+        split=result(f"{LABELLED['split']}/split.json", FINETUNED),
         encoder=initial_weights,
     output:
-        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/model.safetensors",
-        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/history.csv",
-        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/run.json",
-        f"{plan.results}/finetune/{{arm}}/seed{{seed}}/recipe.json",
+        f"{FINETUNED}/model.safetensors",
+        f"{FINETUNED}/history.csv",
+        f"{FINETUNED}/run.json",
+        f"{FINETUNED}/recipe.json",
     log:
         f"logs/finetune/{plan.study}-{{arm}}-seed{{seed}}.log",
     resources:
