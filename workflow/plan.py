@@ -32,8 +32,8 @@ class Plan:
         self.sources: dict[str, list[str]] = {}
         self.study = f"{params.study}-{params.size}" if params.size else params.study
         self.results = f"results/{self.study}"
-        verb = "evaluate" if params.evaluate.part == "test" else "validate"
-        self.evaluated = f"{self.results}/{verb}" + ("_flip_test" if params.evaluate.flip_test else "")
+        kinds = {"validation": params.evaluate.part == "validation", "flip_test": params.evaluate.flip_test}
+        self.evaluated = "/".join([f"{self.results}/evaluate", *(kind for kind, asked in kinds.items() if asked)])
         self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
         self.report = self.results + (f"/report/{params.question}" if params.question else "")
         for name in self.datasets():

@@ -1,5 +1,5 @@
 # REQUIRED INPUTS  a fine-tuned model; crops and split of a test data set
-# OUTPUTS          results/{study}/evaluate/{dataset}/{arm}/seed{seed}, results/{study}/compare[/{question}],
+# OUTPUTS          results/{study}/evaluate[/{kind}]/{dataset}/{arm}/seed{seed}, results/{study}/compare[/{question}],
 #                  results/{study}[/report/{question}]/report.html, results/{study}/export/{arm}/seed{seed} where asked for
 
 
@@ -25,6 +25,7 @@ def compared(wildcards, input):
     )
 
 
+KIND = plan.evaluated.removeprefix(f"{plan.results}/evaluate").replace("/", "-")
 EVALUATED = f"{plan.evaluated}/{{dataset}}/{{arm}}/seed{{seed}}"
 EXPORTED = f"{plan.results}/export/{{arm}}/seed{{seed}}"
 
@@ -40,7 +41,7 @@ rule evaluate:
         f"{EVALUATED}/predictions.parquet",
         f"{EVALUATED}/recipe.json",
     log:
-        f"logs/{os.path.basename(plan.evaluated)}/{plan.study}-{{dataset}}-{{arm}}-seed{{seed}}.log",
+        f"logs/evaluate/{plan.study}{KIND}-{{dataset}}-{{arm}}-seed{{seed}}.log",
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
