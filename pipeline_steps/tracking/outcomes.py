@@ -9,7 +9,7 @@ from typing import Any
 from pipeline_steps.recipe import Recipe
 from pipeline_steps.tracking.models import log_model, register_model
 from pipeline_steps.tracking.store import send_metrics
-from pipeline_steps.tracking.view import experiment_tags
+from pipeline_steps.tracking.view import errors_of, experiment_tags
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Outcome:
 
 
 def evaluation_errors(recipe: Recipe, folder: Path) -> dict[str, float]:
-    """An evaluation's errors in degrees, named test/DATASET/ERROR."""
-    metrics = json.loads((folder / "metrics.json").read_text())
-    return {f"test/{recipe.job['dataset']}/{name}": v for name, v in metrics.items() if isinstance(v, float)}
+    """An evaluation's errors in degrees, by their names in MLflow."""
+    metrics, prefix = json.loads((folder / "metrics.json").read_text()), errors_of(recipe.params["evaluate"])
+    return {f"{prefix}/{recipe.job['dataset']}/{name}": v for name, v in metrics.items() if isinstance(v, float)}
 
 
 def _send_card(of: Outcome) -> None:

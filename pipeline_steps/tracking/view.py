@@ -4,7 +4,9 @@ A view is a tag of the experiment, as MLflow's own button "Share" writes it; `vi
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,11 +21,23 @@ def view_link(experiment: str) -> str:
     return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 
+def errors_of(evaluate: Mapping[str, Any]) -> str:
+    """What names of an evaluation's errors begin with, before /DATASET/ERROR: test, or validation_flip_test.
+
+    evaluate: its parameters, of a recipe or as a comparison's table of the design has them.
+    """
+    return f"{evaluate['part']}_flip_test" if evaluate.get("flip_test") in (True, "true") else str(evaluate["part"])
+
+
 def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
     """The experiment's note and view, after the comparison in a folder; errors are in degrees."""
     table = pd.read_csv(comparison / "table.csv")
     error, datasets = str(table["error"].iloc[0]), list(dict.fromkeys(table["dataset"]))
-    errors = [f"metrics.`test/{dataset}/{name}`" for dataset in datasets for name in dict.fromkeys([error, "geodesic"])]
+    design = pd.read_csv(comparison / "design.csv", dtype=str)
+    of_evaluate = design[design["of"] == "evaluate"]
+    prefix = errors_of(dict(zip(of_evaluate["key"], of_evaluate["value"], strict=True)))
+    names = dict.fromkeys([error, "geodesic"])
+    errors = [f"metrics.`{prefix}/{dataset}/{name}`" for dataset in datasets for name in names]
     view = {
         "searchFilter": "tags.stage = 'finetune'",
         "orderByKey": errors[0],
