@@ -1,6 +1,7 @@
 """params.yaml, the studies and the published schema agree with the types."""
 
 import json
+import re
 import subprocess
 import sys
 from functools import reduce
@@ -30,6 +31,8 @@ BELOW = {
     "confirmed_computing": ["biwi", "confirmed"],
     "imagenet_alone": ["biwi", "imagenet"],
     "imagenet_rolled": ["biwi", "imagenet"],
+    "best_longer": ["biwi", "best"],
+    "best_flip_test": ["biwi", "best", "best_longer"],
     "best_112": ["biwi", "best"],
     "best_112_rolled": ["biwi", "best", "best_112"],
     "best_112_longer": ["biwi", "best", "best_112"],
@@ -54,6 +57,11 @@ def test_every_study_is_valid(study):
         values = reduce(merged, [*map(overlay_of, below), overlay], DEFAULT)
         for size in (None, "small", "base", "full"):
             parse_params(values | {"size": size})
+
+
+def test_all_studies_are_listed():
+    listed = re.findall(r"^\| `(\w+)\.yaml` \|", (ROOT / "studies/README.md").read_text(), re.M)
+    assert sorted(listed) == STUDIES
 
 
 @pytest.mark.parametrize("size", ["small", "base", "full"])
