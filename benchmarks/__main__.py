@@ -1,7 +1,7 @@
 """Speed, side by side in one run: python -m benchmarks [NAME...].
 
-Every part writes results/bench/NAME.json; the table of all parts measured so far is printed. Measuring all of them
-writes it into docs/speed.md as well.
+Every part writes results/bench/NAME.json; the table of all parts measured so far is printed and, once there are all,
+written into docs/speed.md as well.
 """
 
 import importlib
@@ -56,7 +56,7 @@ def bench(
         on = {"device": device_name(), "cores": CORES, "torch": torch.__version__}
         write_json(output / f"{name}.json", {**on, "rows": [row.record() for row in rows]})
         print(table(output), flush=True)
-    if not parts:
+    if all((output / f"{name}.json").exists() for name in PARTS):
         write_page(table(output))
 
 

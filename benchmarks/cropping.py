@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.measure import CORES, Row, rate
+from benchmarks.measure import CORES, Row, rates
 from pipeline_steps.boxes import BoxRule
 from pipeline_steps.crop_faces import Crop, crops_of
 from pipeline_steps.datasets.aflw2000 import Aflw2000
@@ -47,10 +47,10 @@ def measure() -> list[Row]:
             source.acquire(raw, archive)
             entries = list(source.entries(raw)) * 100
             params = CropParams(source=source, crop=CropRule(box=box), crops=Crops(size=64, context=0.1))
-            decoding = rate(partial(_decode, entries))
-            for processes in sorted({1, CORES}):
-                some = entries[:300] if processes == 1 else entries
-                cutting = rate(partial(_cut, some, params, processes))
+            spread = sorted({1, CORES})
+            cutting = [partial(_cut, entries[:300] if n == 1 else entries, params, n) for n in spread]
+            decoded, *cut = rates(partial(_decode, entries), *cutting)
+            for processes, of_cut in zip(spread, cut, strict=True):
                 what = f"cropping {name}, {processes} process{'es' * (processes > 1)}"
-                rows.append(Row(what, cutting, "plain decoding by one process", decoding, "images/s"))
+                rows.append(Row(what, of_cut, "plain decoding by one process", decoded, "images/s"))
     return rows

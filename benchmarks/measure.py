@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -42,9 +43,19 @@ class Row:
         }
 
 
-def rate(work: Callable[[], int], seconds: float = 6.0) -> float:
-    """Images a second of `work`, which returns how many it did, after one unmeasured call."""
-    work()
+TURNS = 7
+"""A machine's speed drifts by more than is looked for: what is compared is measured in turns, and its medians count."""
+
+
+def rates(*works: Callable[[], int], seconds: float = 1.0) -> list[float]:
+    """Images a second of each work, which returns how many it did, after one unmeasured call; seconds: of each turn."""
+    for work in works:
+        work()
+    in_turns = [[_rate(work, seconds) for work in works] for _ in range(TURNS)]
+    return [median(of_work) for of_work in zip(*in_turns, strict=True)]
+
+
+def _rate(work: Callable[[], int], seconds: float) -> float:
     _wait()
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:

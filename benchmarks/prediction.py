@@ -2,15 +2,22 @@
 
 import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measure import CORES, Row, rate
+from benchmarks.measure import CORES, Row, rates
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.prediction.onnx_model import OnnxModel, PixelsToRotation, exported, write_int8, write_onnx
+
+
+def _count(model: Callable[[Any], Any], images: Any) -> int:
+    return len(model(images))
 
 
 def _rows(backbone: str, size: int, network: nn.Module) -> list[Row]:
@@ -27,11 +34,11 @@ def _rows(backbone: str, size: int, network: nn.Module) -> list[Row]:
         images = crops[:number]
         tensor = torch.from_numpy(images)
         with torch.inference_mode():
-            theirs = rate(lambda tensor=tensor: len(direct(tensor)))  # type: ignore[misc]
-        ours = rate(lambda images=images: len(floats(images)))  # type: ignore[misc]
+            ours, theirs, small = rates(
+                partial(_count, floats, images), partial(_count, direct, tensor), partial(_count, integers, images)
+            )
         what = f"angles of crops of {size} px, {backbone}, {number} at a time, by ONNX"
         rows.append(Row(what, ours, "torch", theirs, "crops/s", ">= 1"))
-        small = rate(lambda images=images: len(integers(images)))  # type: ignore[misc]
         rows.append(Row(f"{what} in 8 bits", small, "in 32 bits", ours, "crops/s"))
     return rows
 

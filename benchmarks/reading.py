@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from benchmarks.crop_files import write_crops
-from benchmarks.measure import Row, rate
+from benchmarks.measure import Row, rates
 from pipeline_steps.crops import CropFile
 
 BATCH = 64
@@ -26,8 +26,7 @@ def _row(size: int, count: int) -> Row:
             np.save(copy, file["images"][:])
         mapped = np.load(copy, mmap_mode="r")
         with CropFile(path) as crops:
-            ours = rate(lambda: len(crops.read(batch())))
-        theirs = rate(lambda: len(np.ascontiguousarray(mapped[batch()])))
+            ours, theirs = rates(lambda: len(crops.read(batch())), lambda: len(np.ascontiguousarray(mapped[batch()])))
     what = f"shuffled batches of {BATCH} crops of {size} px"
     return Row(what, ours, "memory-mapped numpy", theirs, "images/s", ">= 0.8")
 
