@@ -21,6 +21,7 @@ def equal_results(wildcards, output):
     return f"--equal {shlex.quote(str(equal))}" if equal else ""
 
 
+# The longest jobs first, those that others wait for before all: cores that share a study then end at about one time.
 rule pretrain:
     input:
         recipe=recipe_of(PRETRAINED),
@@ -33,6 +34,7 @@ rule pretrain:
         f"{PRETRAINED}/recipe.json",
     log:
         f"logs/pretrain/{plan.study}-{{pretext}}-seed{{seed}}.log",
+    priority: 2
     resources:
         gpu=1,
     params:
@@ -59,6 +61,7 @@ rule finetune:
         f"{FINETUNED}/recipe.json",
     log:
         f"logs/finetune/{plan.study}-{{arm}}-seed{{seed}}.log",
+    priority: 1
     resources:
         gpu=1,
     params:
