@@ -47,15 +47,20 @@ TURNS = 7
 """A machine's speed drifts by more than is looked for: what is compared is measured in turns, and its medians count."""
 
 
-def rates(*works: Callable[[], int], seconds: float = 1.0) -> list[float]:
-    """Images a second of each work, which returns how many it did, after one unmeasured call; seconds: of each turn."""
+def medians(turn: Callable[[], list[float]]) -> list[float]:
+    """The median over TURNS turns of every figure that a turn returns."""
+    return [median(figures) for figures in zip(*(turn() for _ in range(TURNS)), strict=True)]
+
+
+def rates(*works: Callable[[], int]) -> list[float]:
+    """Images a second of each work, which returns how many it did, in turns after one unmeasured call."""
     for work in works:
         work()
-    in_turns = [[_rate(work, seconds) for work in works] for _ in range(TURNS)]
-    return [median(of_work) for of_work in zip(*in_turns, strict=True)]
+    return medians(lambda: [rate(work) for work in works])
 
 
-def _rate(work: Callable[[], int], seconds: float) -> float:
+def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
+    """Images a second of a work that returns how many it did, called again and again for so many seconds."""
     _wait()
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
