@@ -47,29 +47,25 @@ TURNS = 7
 """A machine's speed drifts by more than is looked for: what is compared is measured in turns, and its medians count."""
 
 
-def medians(turn: Callable[[], list[float]]) -> list[float]:
-    """The median over TURNS turns of every figure that a turn returns."""
-    return [median(figures) for figures in zip(*(turn() for _ in range(TURNS)), strict=True)]
-
-
 def rates(*works: Callable[[], int]) -> list[float]:
     """Images a second of each work, which returns how many it did, in turns after one unmeasured call."""
     for work in works:
         work()
-    return medians(lambda: [rate(work) for work in works])
+    in_turns = [[_rate(work) for work in works] for _ in range(TURNS)]
+    return [median(of_work) for of_work in zip(*in_turns, strict=True)]
 
 
-def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
-    """Images a second of a work that returns how many it did, called again and again for so many seconds."""
-    _wait()
+def _rate(work: Callable[[], int], seconds: float = 1.0) -> float:
+    wait()
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         done += work()
-    _wait()
+    wait()
     return done / (time.perf_counter() - start)
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Until the device has done all that it was asked to do."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
 

@@ -1,7 +1,9 @@
 """The training step: what the data path, Lightning and the hybrid network cost beside the bare network."""
 
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -12,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.crop_files import write_crops
-from benchmarks.measure import CORES, DEVICE, Row, medians, rate, rates
+from benchmarks.measure import CORES, DEVICE, Row, rates, wait
 from pipeline_steps.augmentation import Augmentation
 from pipeline_steps.network.backbones import Backbone
 from pipeline_steps.network.hybrid import HybridNetwork
@@ -21,46 +23,65 @@ from pipeline_steps.params import Training
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.pretext.puzzling import Puzzling
 from pipeline_steps.tracking.runs import TrackedRun
-from pipeline_steps.training.data import Batch, CropDataset, TrainLoaders, train_loader, validation_loader
+from pipeline_steps.training.data import Batch, CropDataset, train_loader, validation_loader
 from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
 from pipeline_steps.worker_pool import worker_pool
 
 AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
+UNMEASURED, MEASURED = 5, 60
+"""Steps of each kind, which take turns: a shared machine's speed drifts by more than is looked for."""
+Step = Callable[[], int]
+"""A training step in a plain loop, which returns of how many images."""
 
 
 class _InTurns(DataLoader[Batch]):
-    """Epochs of our data path and, in turns with them, epochs of one batch that lies on the device already."""
+    """Batches of our data path in turns with one that lies on the device already, and steps of plain loops between.
 
-    def __init__(self, read: DataLoader[Batch], resident: Batch) -> None:
-        super().__init__(range(len(read)))  # type: ignore[arg-type]
-        self.read, self.resident, self.epoch = read, resident, 0
+    seconds: that each took from when it was asked for to the end of its step: read, resident, one per plain loop.
+    """
+
+    def __init__(self, read: DataLoader[Batch], resident: Batch, plain: Sequence[Step]) -> None:
+        super().__init__(range(2 * len(read)))  # type: ignore[arg-type]
+        self.read, self.resident, self.plain = read, resident, plain
+        self.seconds: list[list[float]] = [[] for _ in ("read", "resident", *plain)]
+
+    @contextmanager
+    def _timed(self, kind: int) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        wait()
+        self.seconds[kind].append(time.perf_counter() - start)
 
     def __iter__(self) -> Any:
-        self.epoch += 1
-        if self.epoch % 2:
-            yield from self.read
-        else:
-            for _ in range(len(self)):
+        batches = iter(self.read)
+        for _ in range(len(self.read)):
+            with self._timed(0):
+                yield next(batches)
+            with self._timed(1):
                 yield dict(self.resident)
+            for kind, step in enumerate(self.plain, 2):
+                with self._timed(kind):
+                    step()
 
 
-def _epoch_rates(backbone: str, tasks: dict[str, PretextTask], data: CropDataset, batch_size: int) -> list[float]:
-    """Passes of images through the backbone, a second: by our data path, and on the batch that lies there."""
-    training = Training(epochs=3, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
+def _step_rates(
+    backbone: str, tasks: dict[str, PretextTask], data: CropDataset, batch_size: int, plain: Sequence[Step] = ()
+) -> list[float]:
+    """Images a second by our data path, on a batch that lies on the device, and by each plain loop."""
+    training = Training(epochs=1, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
     network = HybridNetwork(backbone, "rotation_6d", tasks)
     module = MultiTask(network, tasks, {}, "siamese", training, data.size, 0)
     few = validation_loader(CropDataset(data.crops, ["0000000", "0000001"]), batch_size)
     resident = {k: v.to(DEVICE) for k, v in data.__getitems__(list(range(batch_size))).items()}
-    loaders: TrainLoaders = {"labelled": _InTurns(train_loader(data, batch_size, 0), resident)}
+    loader = _InTurns(train_loader(data, batch_size, 0), resident, plain)
     with tempfile.TemporaryDirectory() as folder:
-        history = fit(module, loaders, few, training, Path(folder), "bench", TrackedRun()).history
-    _, there, read = (float(row["images_per_second"]) for row in history)
-    return [read, there]
+        fit(module, {"labelled": loader}, few, training, Path(folder), "bench", TrackedRun())
+    return [batch_size / median(seconds[UNMEASURED:]) for seconds in loader.seconds]
 
 
-def _bare_step(backbone: str, batch_size: int, size: int, compiled: bool = False) -> Callable[[], int]:
-    """A step of the network alone in a plain loop: channels-last, mixed precision, fused optimiser."""
+def _bare_step(backbone: str, batch_size: int, size: int, compiled: bool = False) -> Step:
+    """The network alone in a plain loop: channels-last, mixed precision, fused optimiser."""
     torch.manual_seed(0)
     network: Any = Backbone(backbone)
     head = torch.nn.Linear(network.features, 6).to(DEVICE)
@@ -71,35 +92,27 @@ def _bare_step(backbone: str, batch_size: int, size: int, compiled: bool = False
         network = torch.compile(network)
     images = torch.rand(batch_size, 3, size, size, device=DEVICE).contiguous(memory_format=torch.channels_last)
     bfloat = resolve_precision("auto") == "bf16-mixed"
-    steps = 10 if DEVICE == "cuda" else 1
 
     def step() -> int:
-        for _ in range(steps):
-            with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
-                loss = head(network(images)).float().square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        return batch_size * steps
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
+            loss = head(network(images)).float().square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return batch_size
 
-    step()
     return step
 
 
-def _step_rows(backbone: str, size: int, batch_size: int, batches: int, compile_too: bool) -> list[Row]:
+def _step_rows(backbone: str, size: int, batch_size: int, compile_too: bool) -> list[Row]:
     name = f"{backbone} at {size} px, batches of {batch_size}"
     plain = [_bare_step(backbone, batch_size, size, compiled) for compiled in (False, *[True] * compile_too)]
-    arms: list[dict[str, PretextTask]] = [{}, {"puzzling": Puzzling()}]
     with tempfile.TemporaryDirectory() as folder:
-        crops = Path(folder, "crops.h5")
-        write_crops(crops, batches * batch_size, size)
-        data = CropDataset(crops, [f"{i:07d}" for i in range(batches * batch_size)], True)
-
-        def turn() -> list[float]:
-            of_arms = [found for tasks in arms for found in _epoch_rates(backbone, tasks, data, batch_size)]
-            return [*of_arms, *(rate(step, 3.0) for step in plain)]
-
-        read, resident, hybrid, hybrid_resident, bare, *compiled = medians(turn)
+        crops, images = Path(folder, "crops.h5"), (UNMEASURED + MEASURED) * batch_size
+        write_crops(crops, images, size)
+        data = CropDataset(crops, [f"{i:07d}" for i in range(images)], True)
+        read, resident, bare, *compiled = _step_rates(backbone, {}, data, batch_size, plain)
+        hybrid, hybrid_resident = _step_rates(backbone, {"puzzling": Puzzling()}, data, batch_size)
     reach, unit = ">= 0.95" if DEVICE == "cuda" else ">= 0.97", "images/s"
     return [
         Row(f"baseline's step, {name}", read, "the same on a batch that lies on the device", resident, unit, reach),
@@ -168,7 +181,7 @@ def _memory(backbone: str, size: int, batch_size: int) -> Row:
 def measure() -> list[Row]:
     """The rows for this machine: what a GPU or two CPU cores train."""
     if DEVICE == "cuda":
-        rows = _step_rows("resnet18", 112, 256, 24, False)
-        return [*rows, _siamese("resnet18", 112, 128), *_step_rows("resnet50", 224, 128, 16, True)]
+        rows = _step_rows("resnet18", 112, 256, False)
+        return [*rows, _siamese("resnet18", 112, 128), *_step_rows("resnet50", 224, 128, True)]
     memory = [_memory("resnet18", 64, 64), _memory("resnet50", 224, 32)]
-    return [*_step_rows("resnet18", 64, 64, 18, False), _siamese("resnet18", 64, 64), *memory]
+    return [*_step_rows("resnet18", 64, 64, False), _siamese("resnet18", 64, 64), *memory]
