@@ -16,7 +16,7 @@ rule acquire_dataset:
         f"{RAW}/recipe.json",
     log:
         "logs/acquire_dataset/{dataset}.log",
-    priority: 1
+    priority: 3
     threads: workflow.cores
     params:
         archive=lambda w: (
@@ -49,7 +49,7 @@ rule crop_faces:
         f"{CROPS}/recipe.json",
     log:
         "logs/crop_faces/{dataset}-{size}px.log",
-    priority: 1
+    priority: 3
     threads: workflow.cores
     shell:
         "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
@@ -67,7 +67,7 @@ rule describe_dataset:
         f"{CARD}/recipe.json",
     log:
         "logs/describe_dataset/{dataset}-{size}px.log",
-    priority: 1
+    priority: 3
     shell:
         "python -m pipeline_steps.describe_dataset --recipe {input.recipe}"
         " --crops data/crops/{wildcards.dataset}-{wildcards.size}px"
@@ -83,7 +83,7 @@ rule split_dataset:
         f"{SPLIT}/recipe.json",
     log:
         "logs/split_dataset/{dataset}-{size}px.log",
-    priority: 1
+    priority: 3
     params:
         protocol=lambda w: (
             f"--protocol {shlex.quote(os.path.join(workflow.basedir, p))}"
