@@ -48,7 +48,7 @@ def page_for(head_pose: HeadPose) -> FastAPI:
         }
 
     @app.post("/predict")
-    async def predict(request: Request, whole_image: bool = False) -> list[dict[str, Any]]:
+    async def predict(request: Request, whole_image: bool = False, flip_test: bool = False) -> list[dict[str, Any]]:
         content = bytearray()
         async for part in request.stream():
             content += part
@@ -56,7 +56,7 @@ def page_for(head_pose: HeadPose) -> FastAPI:
                 raise HTTPException(413, f"The picture is larger than {LARGEST // 2**20} MB.")
         try:
             picture = open_rgb(io.BytesIO(content))
-            poses = await run_in_threadpool(head_pose, picture, whole_image)
+            poses = await run_in_threadpool(head_pose, picture, whole_image, flip_test)
         except UNREADABLE as error:
             raise HTTPException(422, f"Not a picture that can be read: {brief(error)}") from error
         except UserError as error:

@@ -56,6 +56,26 @@ def test_a_photograph_shows_its_angles_and_axes(address: str, picture: Path, exp
     page.close()
 
 
+def test_the_mirror_image_is_looked_at_where_it_is_asked_for(address: str, picture: Path, exported: Path, browser):
+    model = HeadPose.load(exported / "model.onnx")
+    (once,), (twice,) = (model(Image.open(picture), whole_image=True, flip_test=flip) for flip in (False, True))
+    assert not np.allclose(once.matrix, twice.matrix, atol=1e-3)
+    for flip, pose in (("false", once), ("true", twice)):
+        asked = f"{address}/predict?whole_image=true&flip_test={flip}"
+        (answer,) = requests.post(asked, data=picture.read_bytes(), timeout=20).json()
+        np.testing.assert_allclose(answer["matrix"], pose.matrix, atol=1e-5)
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
+    if not page.is_checked("#whole"):
+        page.check("#whole")
+    page.set_input_files("#file", picture)
+    page.wait_for_selector("#faces tbody tr")
+    with page.expect_request(lambda request: "flip_test=true" in request.url):
+        page.check("#flip")
+    page.close()
+
+
 def film(picture: Path, path: Path) -> None:
     """A picture as an endless raw film (YUV4MPEG2), which Chromium shows in a camera's place."""
     pixels = np.asarray(Image.open(picture).convert("RGB").resize((256, 256)))
