@@ -38,12 +38,18 @@ def picture(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_photograph_shows_its_angles_and_axes(address: str, picture: Path, exported: Path, browser):
+def opened(browser, address: str):
+    """The page, ready for pictures that are face crops."""
     page = browser.new_page()
     page.goto(address)
     page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
     if not page.is_checked("#whole"):
         page.check("#whole")
+    return page
+
+
+def test_a_photograph_shows_its_angles_and_axes(address: str, picture: Path, exported: Path, browser):
+    page = opened(browser, address)
     page.set_input_files("#file", picture)
     page.wait_for_selector("#faces tbody tr")
     shown = [float(text) for text in page.locator("#faces tbody td").all_inner_texts()[1:4]]
@@ -64,11 +70,7 @@ def test_the_mirror_image_is_looked_at_where_it_is_asked_for(address: str, pictu
         asked = f"{address}/predict?whole_image=true&flip_test={flip}"
         (answer,) = requests.post(asked, data=picture.read_bytes(), timeout=20).json()
         np.testing.assert_allclose(answer["matrix"], pose.matrix, atol=1e-5)
-    page = browser.new_page()
-    page.goto(address)
-    page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
-    if not page.is_checked("#whole"):
-        page.check("#whole")
+    page = opened(browser, address)
     page.set_input_files("#file", picture)
     page.wait_for_selector("#faces tbody tr")
     with page.expect_request(lambda request: "flip_test=true" in request.url):
@@ -91,11 +93,7 @@ def test_the_camera_shows_the_pose_until_it_is_stopped(
         *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
         f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}",
     )
-    page = browser.new_page()
-    page.goto(address)
-    page.wait_for_function("document.getElementById('model').textContent.includes('model.onnx')")
-    if not page.is_checked("#whole"):
-        page.check("#whole")
+    page = opened(browser, address)
     page.click("#camera")
     page.wait_for_selector("#faces tbody tr")
     assert page.get_attribute("#camera", "aria-pressed") == "true"
