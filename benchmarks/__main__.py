@@ -1,7 +1,7 @@
 """Speed, side by side in one run: python -m benchmarks [NAME...].
 
-Every part writes results/bench/NAME.json; the table of all parts measured so far is printed and, once there are all,
-written into docs/speed.md as well.
+Every part writes results/bench/NAME.json; the table of all parts measured so far is printed and, once there are all
+of one machine and torch, written into docs/speed.md as well.
 """
 
 import importlib
@@ -33,6 +33,12 @@ def table(folder: Path) -> str:
     return str(pd.DataFrame(rows, columns=columns).to_markdown(index=False))
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether all parts are there, measured on one machine by one torch, as the page says of its table."""
+    found = [json.loads(path.read_text()) for name in PARTS if (path := folder / f"{name}.json").exists()]
+    return len(found) == len(PARTS) and len({(on["device"], on["cores"], on["torch"]) for on in found}) == 1
+
+
 def write_page(found: str) -> None:
     """Put a table, and what it was measured on, between the page's marks."""
     on = f"{CORES} CPU cores" if DEVICE == "cpu" else device_name()
@@ -56,7 +62,7 @@ def bench(
         on = {"device": device_name(), "cores": CORES, "torch": torch.__version__}
         write_json(output / f"{name}.json", {**on, "rows": [row.record() for row in rows]})
         print(table(output), flush=True)
-    if all((output / f"{name}.json").exists() for name in PARTS):
+    if is_whole(output):
         write_page(table(output))
 
 

@@ -55,10 +55,11 @@ def rates(*works: Callable[[], int]) -> list[float]:
     return [median(of_work) for of_work in zip(*in_turns, strict=True)]
 
 
-def _rate(work: Callable[[], int], seconds: float = 1.0) -> float:
+def _rate(work: Callable[[], int]) -> float:
+    """Images a second, by calls for a second."""
     wait()
     start, done = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    while time.perf_counter() - start < 1:
         done += work()
     wait()
     return done / (time.perf_counter() - start)
