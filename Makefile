@@ -40,7 +40,7 @@ compare: .venv/installed  ## Show what differs between two recorded revisions: m
 	@$(RUN) dvc params diff $(A) $(B)
 	@$(RUN) dvc metrics diff $(A) $(B)
 
-results: .venv/installed  ## Write docs/results.md and docs/findings.md from the studies run here
+results: .venv/installed  ## Write docs/results.md, docs/findings.md and README.md's table from the studies run here
 	$(RUN) python -m workflow.results_page
 
 record: .venv/installed  ## Version data and results with DVC, once nothing is left to run

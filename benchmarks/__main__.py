@@ -7,7 +7,6 @@ of one machine and torch, written into docs/speed.md as well.
 import importlib
 import json
 import logging
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from typer import Argument, Option
 
 from benchmarks.measure import CORES, DEVICE, device_name
 from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_json, write_text
+from pipeline_steps.files import write_json, write_table
 from pipeline_steps.network.processor import use_processor
 from pipeline_steps.step import main
 
@@ -40,12 +39,9 @@ def is_whole(folder: Path) -> bool:
 
 
 def write_page(found: str) -> None:
-    """Put a table, and what it was measured on, between the page's marks."""
+    """Put a table, and what it was measured on, into the page."""
     on = f"{CORES} CPU cores" if DEVICE == "cpu" else device_name()
-    marks = r"(<!-- table: make bench -->\n).*(<!-- end of table -->)"
-    said = f"Measured on {on}, torch {torch.__version__}.\n\n{found}\n"
-    text = re.sub(marks, lambda match: match[1] + said + match[2], PAGE.read_text("utf-8"), flags=re.DOTALL)
-    write_text(PAGE, text)
+    write_table(PAGE, "make bench", f"Measured on {on}, torch {torch.__version__}.\n\n{found}\n")
 
 
 def bench(

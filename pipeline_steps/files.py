@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline_steps.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -40,6 +42,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON with sorted keys; NaN and infinity are refused with ValueError."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_table(page: Path, command: str, table: str) -> None:
+    """Put a table into a page, between `<!-- table: COMMAND -->` and `<!-- end of table -->`.
+
+    command: what makes the table. Raises UserError where the page has no such place.
+    """
+    start, end = f"<!-- table: {command} -->\n", "<!-- end of table -->"
+    before, found, rest = page.read_text("utf-8").partition(start)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise UserError(f"{page}: no place for the table; put it between {start.strip()} and {end}")
+    write_text(page, before + start + table + end + after)
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from pipeline_steps.errors import UserError
 from tests.conftest import ROOT
 from workflow.results_page import blocks
 from workflow.results_page.facts import Facts, command
-from workflow.results_page.page import render
+from workflow.results_page.page import SUMMARY, render, write_pages
 
 COSTS = pd.DataFrame(
     {
@@ -41,6 +41,10 @@ def test_the_committed_pages_are_what_their_templates_make_of_the_committed_numb
     for template in (ROOT / "docs").glob("*.md.j2"):
         page = template.with_suffix("").read_text()
         assert render(template.read_text(), facts) == page, f"{template.name}: make results"
+    shown = (
+        (ROOT / "README.md").read_text().split("<!-- table: make results -->\n")[1].split("<!-- end of table -->")[0]
+    )
+    assert render((ROOT / "docs" / SUMMARY).read_text(), facts) == shown, "README.md: make results"
     committed = {p for folder in ("results", "figures") for p in (ROOT / "docs" / folder).rglob("*.*")}
     assert committed == facts.used, "the pages use every number and figure that is kept for them"
 
@@ -63,6 +67,26 @@ def test_a_page_can_be_made_again_without_the_results(results: Path, tmp_path: P
     assert "![A](figures/heads-base-roles-curve.svg)" in page
     assert render(template, Facts(docs)) == page
     assert render(template, Facts(docs, tmp_path / "elsewhere")) == page
+
+
+def test_the_readme_gets_its_table_between_its_marks_and_keeps_all_else(results: Path):
+    root = results.parent
+    (root / "docs").mkdir()
+    (root / "docs" / SUMMARY).write_text('{{ costs("heads-base", "roles") }}\n')
+    (root / "docs/page.md.j2").write_text("A page.\n")
+    before, old, after = (
+        "# Heads\n<!-- table: make results -->\n",
+        "| old |\n",
+        "<!-- end of table -->\n<!-- table: other -->\n",
+    )
+    (root / "README.md").write_text(before + old + after)
+    write_pages(root, results)
+    assert (root / "README.md").read_text() == f"{before}{blocks.costs(COSTS)}\n{after}"
+    assert (root / "docs/page.md").read_text() == "A page.\n"
+    (root / "README.md").write_text(before + old)
+    with pytest.raises(UserError, match=r"README.md: no place for the table; put it between <!-- table: make results"):
+        write_pages(root, results)
+    assert (root / "README.md").read_text() == before + old
 
 
 def test_numbers_are_renewed_from_finished_results_alone(results: Path, tmp_path: Path):

@@ -5,9 +5,11 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from pipeline_steps.comparison.table import as_markdown
-from pipeline_steps.files import write_text
+from pipeline_steps.files import write_table, write_text
 from workflow.results_page import blocks
 from workflow.results_page.facts import Facts, command
+
+SUMMARY = "summary.j2"
 
 
 class Blocks:
@@ -74,9 +76,15 @@ def render(template: str, facts: Facts) -> str:
     return environment.from_string(template).render(functions)
 
 
-def write_pages(docs: Path, results: Path | None) -> None:
-    """Write every page of `docs` that has a template (x.md from x.md.j2), its numbers renewed from `results` first."""
+def write_pages(root: Path, results: Path | None) -> None:
+    """Write every page of docs/ that has a template (x.md from x.md.j2), and README.md's table from docs/summary.j2.
+
+    root: of the repository; results: where numbers are renewed from first.
+    """
+    docs = root / "docs"
     facts = Facts(docs, results)
     pages = {template.with_suffix(""): render(template.read_text("utf-8"), facts) for template in docs.glob("*.md.j2")}
+    summary = render((docs / SUMMARY).read_text("utf-8"), facts)
     for path, page in pages.items():
         write_text(path, page)
+    write_table(root / "README.md", "make results", summary)
