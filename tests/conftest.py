@@ -21,6 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "studies" / "tiny.yaml"
 
 
+def shown_table(page: Path, command: str) -> str:
+    """What a page of the repository shows between the marks of the table that `command` makes."""
+    return page.read_text().split(f"<!-- table: {command} -->\n")[1].split("<!-- end of table -->")[0]
+
+
 class World:
     """A working directory with data and results of its own."""
 

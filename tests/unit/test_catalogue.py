@@ -6,7 +6,7 @@ import yaml
 from pipeline_steps.acquisition.catalogue import CATALOGUE, as_markdown, read_catalogue
 from pipeline_steps.errors import UserError
 from pipeline_steps.registry import kinds
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shown_table
 
 ROWS = yaml.safe_load(CATALOGUE.read_text())
 
@@ -22,9 +22,8 @@ def test_every_data_set_has_a_row_with_its_terms():
 
 
 def test_the_documentation_shows_this_table():
-    text = (ROOT / "docs/data.md").read_text()
-    start, end = "<!-- table: python -m pipeline_steps.acquisition.catalogue -->\n", "<!-- end of table -->"
-    assert text.split(start)[1].split(end)[0] == as_markdown(read_catalogue())
+    shown = shown_table(ROOT / "docs/data.md", "python -m pipeline_steps.acquisition.catalogue")
+    assert shown == as_markdown(read_catalogue())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline_steps.errors import UserError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shown_table
 from workflow.results_page import blocks
 from workflow.results_page.facts import Facts, command
 from workflow.results_page.page import SUMMARY, render, write_pages
@@ -41,9 +41,7 @@ def test_the_committed_pages_are_what_their_templates_make_of_the_committed_numb
     for template in (ROOT / "docs").glob("*.md.j2"):
         page = template.with_suffix("").read_text()
         assert render(template.read_text(), facts) == page, f"{template.name}: make results"
-    shown = (
-        (ROOT / "README.md").read_text().split("<!-- table: make results -->\n")[1].split("<!-- end of table -->")[0]
-    )
+    shown = shown_table(ROOT / "README.md", "make results")
     assert render((ROOT / "docs" / SUMMARY).read_text(), facts) == shown, "README.md: make results"
     committed = {p for folder in ("results", "figures") for p in (ROOT / "docs" / folder).rglob("*.*")}
     assert committed == facts.used, "the pages use every number and figure that is kept for them"
