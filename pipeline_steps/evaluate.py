@@ -13,6 +13,7 @@ import torch
 from typer import Option
 
 from pipeline_steps.crops import CropFile
+from pipeline_steps.detail import limit_detail
 from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json
 from pipeline_steps.network.inference import load_model, predict_rotations
@@ -55,7 +56,8 @@ def evaluate(
         predict: Predict = partial(predict_rotations, network)
         if params.evaluate.flip_test:
             predict = partial(flip_tested, predict)
-        predicted = np.concatenate([predict(file.read(some)) for some in np.array_split(rows, len(rows) // 4096 + 1)])
+        parts, detail = np.array_split(rows, len(rows) // 4096 + 1), params.evaluate.detail
+        predicted = np.concatenate([predict(limit_detail(file.read(some), detail)) for some in parts])
         table = prediction_table(
             [file.source_ids[i] for i in rows],
             [file.subjects[i] for i in rows],

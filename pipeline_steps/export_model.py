@@ -20,6 +20,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.network.processor import use_processor
+from pipeline_steps.params import ExportParams
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
@@ -93,7 +94,7 @@ def with_detector(file: CropFile, rows: np.ndarray, model: HeadPose) -> dict[str
     labels = file.rotation[rows[seen]].astype(float)
     cut = {
         "found": np.stack([pose.matrix for found in poses for pose in found]),
-        "own": model.model(file.read(rows[seen])),
+        "own": model.rotations(file.read(rows[seen])),
     }
     errors = {
         f"{name}_box_median_geodesic_error": float(np.median(geodesic_distance_deg(labels, rotation)))
@@ -126,12 +127,14 @@ def export_model(
     use_processor(threads)
     model = training / "model.safetensors"
     made, inputs = read_recipe(recipe), Inputs(model, *files_read([], [training]), crops, split)
+    detail = made.params_as(ExportParams).detail
     with track_run(made, output):
         network, about = load_model(model)
         data, parts = json.loads((card / "card.json").read_text()), read_split(split)
         licence = (data["record"] or {}).get("licence", "not stated")
         metadata = about | {"trained_on": data["dataset"], "licence_of_the_data": licence, "recipe": made.key}
         metadata |= {"frame": "x to the image's right, y up, z towards the viewer; camera from head"}
+        metadata["detail"] = json.dumps(detail)
         with CropFile(crops) as file:
             calibration = file.read(_some(file, parts.train, CALIBRATION))
             looked_at = file.read_with_context(_some(file, parts.train, CALIBRATION))
@@ -153,9 +156,10 @@ def export_model(
                 f"{model}: its ONNX export differs from torch by {measured['model_from_torch_worst']:.3f} degrees on "
                 f"{crops}, more than {ALLOWED_DEG}; try another version of torch or onnxruntime"
             )
-        write_json(output / "export.json", made.job | measured | {"opset": OPSET, "image_size": file.size})
+        described = {"opset": OPSET, "image_size": file.size, "detail": detail}
+        write_json(output / "export.json", made.job | measured | described)
         errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
-        write_text(output / "README.md", model_card(made.job, about, data, measured, errors))
+        write_text(output / "README.md", model_card(made.job, about, data, detail, measured, errors))
         job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
         seal(made, output / "recipe.json", inputs)
@@ -165,10 +169,14 @@ def model_card(
     job: dict[str, str | int],
     about: dict[str, str],
     data: dict[str, Any],
+    detail: int | None,
     measured: dict[str, float],
     errors: list[dict[str, Any]],
 ) -> str:
-    """The model's README: what it saw, how it errs, where not to use it; errors: its evaluations' metrics.json."""
+    """The model's README: what it saw, how it errs, where not to use it.
+
+    detail: see `ExportParams`. errors: its evaluations' metrics.json.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = (Path(__file__).parent / "prediction" / "model_card.md.j2").read_text(encoding="utf-8")
     crop = json.loads(about["crop"])
@@ -177,6 +185,7 @@ def model_card(
         about=about,
         crop=crop,
         data=data,
+        detail=detail,
         measured=measured,
         errors=errors,
         record=data["record"] or {},

@@ -202,6 +202,12 @@ class Evaluation(Strict):
         description="predict each image and its mirror image, and take the mean: test-time augmentation, for twice the "
         "time",
     )
+    detail: Annotated[int, Field(ge=16)] | None = Field(
+        default=None,
+        description="pixels to which images are shrunk before they are brought to crops.size, where that is more: as "
+        "wide as heads were in the pictures of train_on, so that no test image shows detail that training images had "
+        "not. Exported models do so too. null: images as they are",
+    )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
         description="report the share of images with a geodesic error below these, in degrees",
@@ -290,6 +296,12 @@ class EvaluateParams(Strict):
     """What `evaluate` is told."""
 
     evaluate: Evaluation
+
+
+class ExportParams(Strict):
+    """What `export_model` is told."""
+
+    detail: int | None = Field(description="as `Evaluation.detail`, which predictions then follow too")
 
 
 class CompareParams(Strict):

@@ -148,10 +148,11 @@ def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "made"
 
 
-def export(finished: World, folder: Path) -> None:
+def export(finished: World, folder: Path, detail: int | None = None) -> None:
     """Export the tiny study's hybrid arm."""
     study = finished.folder / "results/tiny"
-    recipe = {"step": "export_model", "job": {"study": "tiny", "arm": "hybrid", "seed": 0}, "params": {}}
+    job = {"study": "tiny", "arm": "hybrid", "seed": 0}
+    recipe = {"step": "export_model", "job": job, "params": {"detail": detail}}
     (folder / "told.json").write_text(json.dumps(recipe))
     data = finished.folder / "data"
     command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]

@@ -32,7 +32,12 @@ class Plan:
         self.sources: dict[str, list[str]] = {}
         self.study = f"{params.study}-{params.size}" if params.size else params.study
         self.results = f"results/{self.study}"
-        kinds = {"validation": params.evaluate.part == "validation", "flip_test": params.evaluate.flip_test}
+        evaluate = params.evaluate
+        kinds = {
+            "validation": evaluate.part == "validation",
+            "flip_test": evaluate.flip_test,
+            f"detail_{evaluate.detail}": evaluate.detail is not None,
+        }
         self.evaluated = "/".join([f"{self.results}/evaluate", *(kind for kind, asked in kinds.items() if asked)])
         self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
         self.report = self.results + (f"/report/{params.question}" if params.question else "")
@@ -227,8 +232,9 @@ class Plan:
                 {"model": folder, "crops": self.crops(dataset), "split": self.split(dataset)},
             )
         tested = {folder: folder for folder in self.evaluations_of(name, seed)}
+        detail = {"detail": self.params.evaluate.detail}
         learnt_from = self.training_data() | {"model": folder, "card": self.card(self.params.train_on)}
-        self._add(f"{self.results}/export/{name}/seed{seed}", "export_model", job, {}, learnt_from | tested)
+        self._add(f"{self.results}/export/{name}/seed{seed}", "export_model", job, detail, learnt_from | tested)
 
     def recipe_file(self, folder: str) -> str:
         """Path of the recipe that the results in `folder` are to be made by."""

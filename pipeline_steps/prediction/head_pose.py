@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from PIL import Image
 
+from pipeline_steps.detail import limit_detail
 from pipeline_steps.errors import UserError, brief
 from pipeline_steps.pictures import cut_square
 from pipeline_steps.pose.averaging import flip_tested
@@ -84,6 +85,7 @@ class HeadPose:
         self.model, self.path, self.threads = model, path, threads
         place = json.loads(model.about.get("face_place", "null"))
         self.place = None if place is None else FacePlace(place)
+        self.detail: int | None = json.loads(model.about.get("detail", "null"))
         self._detector: FaceDetector | None = None
 
     @classmethod
@@ -120,7 +122,7 @@ class HeadPose:
         if whole_image:
             side, centre = max(picture.size), np.array(picture.size) / 2
             squares, confidence = np.concatenate([centre - side / 2, centre + side / 2])[None], np.ones(1)
-            rotations = self._rotations(picture, squares, flip_test)
+            rotations = self._cut_and_seen(picture, squares, flip_test)
         elif self.place is None:
             raise UserError(
                 f"{self.path}: faces were found in few of its training crops, so that a face does not tell where to "
@@ -133,15 +135,20 @@ class HeadPose:
             rotations = np.tile(np.eye(3), (len(faces), 1, 1))
             for _ in range(PASSES):
                 squares = self.place.squares(faces, rotations)
-                rotations = self._rotations(picture, squares, flip_test)
+                rotations = self._cut_and_seen(picture, squares, flip_test)
         angles = np.asarray(matrix_to_euler(rotations)).tolist()
         return [
             Pose(square, yaw, pitch, roll, rotation, float(sure))
             for square, (yaw, pitch, roll), rotation, sure in zip(squares, angles, rotations, confidence, strict=True)
         ]
 
-    def _rotations(self, picture: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
+    def rotations(self, crops: np.ndarray, flip_test: bool = False) -> np.ndarray:
+        """Rotations (N, 3, 3) of the heads in crops uint8 (N, S, S, 3)."""
+        crops = limit_detail(crops, self.detail)
+        return flip_tested(self.model, crops) if flip_test else self.model(crops)
+
+    def _cut_and_seen(self, picture: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
         """Rotations (N, 3, 3) of the heads in squares (N, 4) of a picture."""
         border = str(self.model.crop["border"])
         crops = np.stack([cut_square(picture, square, self.model.size, border) for square in squares])
-        return flip_tested(self.model, crops) if flip_test else self.model(crops)
+        return self.rotations(crops, flip_test)

@@ -26,14 +26,19 @@ def errors_of(evaluate: Mapping[str, Any]) -> str:
 
     evaluate: its parameters, of a recipe or as a comparison's table of the design has them.
     """
-    return f"{evaluate['part']}_flip_test" if evaluate.get("flip_test") in (True, "true") else str(evaluate["part"])
+    kinds = [str(evaluate["part"])]
+    if evaluate.get("flip_test") in (True, "true"):
+        kinds.append("flip_test")
+    if (detail := evaluate.get("detail")) not in (None, "null"):
+        kinds.append(f"detail_{detail}")
+    return "_".join(kinds)
 
 
 def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
     """The experiment's note and view, after the comparison in a folder; errors are in degrees."""
     table = pd.read_csv(comparison / "table.csv")
     error, datasets = str(table["error"].iloc[0]), list(dict.fromkeys(table["dataset"]))
-    design = pd.read_csv(comparison / "design.csv", dtype=str)
+    design = pd.read_csv(comparison / "design.csv", dtype=str, keep_default_na=False)
     of_evaluate = design[design["of"] == "evaluate"]
     prefix = errors_of(dict(zip(of_evaluate["key"], of_evaluate["value"], strict=True)))
     names = dict.fromkeys([error, "geodesic"])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.crops import CropFile
@@ -39,27 +40,46 @@ def test_errors_in_the_table_are_those_of_the_predictions(finished: World):
         assert predictions["geodesic_deg"].mean() == pytest.approx(table.loc[arm, "geodesic"], abs=1e-4)
 
 
-def test_the_flip_test_is_the_mean_of_what_is_seen_in_the_picture_and_in_the_mirror(finished: World, tmp_path: Path):
+def evaluated_again(finished: World, folder: Path, **changed: object) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (N, 3, 3) of the test images' heads, by the hybrid arm evaluated in another way; and the images."""
     study, data = finished.folder / "results/tiny", finished.folder / "data"
     recipe = json.loads((study / "evaluate/rendered/hybrid/seed0/recipe.json").read_text())
-    recipe["params"]["evaluate"]["flip_test"] = True
-    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    recipe["params"]["evaluate"] |= changed
+    (folder / "recipe.json").write_text(json.dumps(recipe))
     crops, model = data / "crops/rendered-32px/crops.h5", study / "finetune/hybrid/seed0/model.safetensors"
-    command = [sys.executable, "-m", "pipeline_steps.evaluate", "--recipe", tmp_path / "recipe.json", "--model", model]
-    command += ["--crops", crops, "--split", data / "splits/rendered-32px/split.json", "--output", tmp_path / "out"]
+    command = [sys.executable, "-m", "pipeline_steps.evaluate", "--recipe", folder / "recipe.json", "--model", model]
+    command += ["--crops", crops, "--split", data / "splits/rendered-32px/split.json", "--output", folder / "out"]
     untracked = os.environ | {"HEADPOSE_TRACKING": "off"}
     subprocess.run(list(map(str, command)), cwd=ROOT, env=untracked, capture_output=True, check=True)
-    table = pd.read_parquet(tmp_path / "out/predictions.parquet")
-    network, _ = load_model(model)
+    table = pd.read_parquet(folder / "out/predictions.parquet")
     with CropFile(crops) as file:
         images = file.read(np.array([file.source_ids.index(name) for name in table["source_id"]]))
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    return table[[f"p{i}{j}" for i in range(3) for j in range(3)]].to_numpy().reshape(-1, 3, 3), images
+
+
+def seen_in(finished: World, images: np.ndarray) -> Rotation:
+    """What the hybrid arm sees in crops uint8 (N, S, S, 3)."""
+    network, _ = load_model(finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors")
     with torch.inference_mode():
-        seen, mirrored = (Rotation.from_matrix(network(x).double().numpy()) for x in (pixels, pixels.flip(3)))
+        return Rotation.from_matrix(network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).double())
+
+
+def test_the_flip_test_is_the_mean_of_what_is_seen_in_the_picture_and_in_the_mirror(finished: World, tmp_path: Path):
+    rotations, images = evaluated_again(finished, tmp_path, flip_test=True)
+    seen, mirrored = seen_in(finished, images), seen_in(finished, images[:, :, ::-1].copy())
     back = Rotation.from_rotvec(mirrored.as_rotvec() * [1, -1, -1])  # the part about the mirror's normal alone stays
-    for place, rotation in enumerate(table[[f"p{i}{j}" for i in range(3) for j in range(3)]].to_numpy()):
+    for place, rotation in enumerate(rotations):
         mean = Rotation.concatenate([seen[place], back[place]]).mean()
-        np.testing.assert_allclose(rotation.reshape(3, 3), mean.as_matrix(), atol=1e-4)
+        np.testing.assert_allclose(rotation, mean.as_matrix(), atol=1e-4)
+
+
+def test_a_limit_of_detail_shows_test_images_as_if_they_had_been_small(finished: World, tmp_path: Path):
+    rotations, images = evaluated_again(finished, tmp_path, detail=16)
+    bicubic = Image.Resampling.BICUBIC
+    soft = np.stack([Image.fromarray(i).resize((16, 16), bicubic).resize((32, 32), bicubic) for i in images])
+    far = (seen_in(finished, soft).inv() * Rotation.from_matrix(rotations)).magnitude()
+    sharp = (seen_in(finished, images).inv() * Rotation.from_matrix(rotations)).magnitude()
+    assert np.degrees(far).max() < 0.3 < np.degrees(sharp).mean()
 
 
 def test_parts_of_the_split_share_nobody(finished: World):

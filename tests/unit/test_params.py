@@ -33,10 +33,12 @@ BELOW = {
     "imagenet_rolled": ["biwi", "imagenet"],
     "best_longer": ["biwi", "best"],
     "best_flip_test": ["biwi", "best", "best_longer"],
+    "best_detail": ["biwi", "best", "best_longer"],
     "best_112": ["biwi", "best"],
     "best_112_rolled": ["biwi", "best", "best_112"],
     "best_112_longer": ["biwi", "best", "best_112"],
     "best_112_flip_test": ["biwi", "best", "best_112", "best_112_longer"],
+    "best_112_detail": ["biwi", "best", "best_112", "best_112_longer"],
     "tune_imagenet": ["biwi", "imagenet"],
 }
 """Overlays that each of these studies goes on top of; all others go on the default study and on biwi."""

@@ -25,7 +25,7 @@ from pipeline_steps.predict import COLUMNS, HeadPose
 from pipeline_steps.predict import predict as predict_command
 from pipeline_steps.prediction.head_pose import FacePlace, Pose
 from pipeline_steps.prediction.smoothing import OneEuroFilter, Smoother, overlap
-from tests.conftest import ROOT, Repository, World
+from tests.conftest import ROOT, Repository, World, export
 
 pytestmark = pytest.mark.workflow
 
@@ -102,6 +102,23 @@ def test_the_flip_test_looks_at_the_mirror_image_too(exported: Path, crops: np.n
     x, y, z = mirrored.as_rotvec()  # of a turn in the mirror, the part about the mirror's normal alone stays
     mean = Rotation.concatenate([seen, Rotation.from_rotvec([x, -y, -z])]).mean()
     np.testing.assert_allclose(json.loads(line)["matrix"], mean.as_matrix(), atol=1e-4)
+
+
+def test_a_model_exported_with_a_limit_of_detail_sees_no_more_of_any_picture(
+    finished: World, exported: Path, crops: np.ndarray, tmp_path: Path
+):
+    export(finished, tmp_path, detail=16)
+    assert "shrunk to 16 pixels" in (tmp_path / "made/README.md").read_text()
+    assert "shrunk to" not in (exported / "README.md").read_text()
+    limited, free = (HeadPose.load(folder / "model.onnx") for folder in (tmp_path / "made", exported))
+    for crop in crops[:2]:
+        small = Image.fromarray(crop).resize((16, 16), Image.Resampling.BICUBIC)
+        (seen,), (sharp,), (soft,) = (
+            limited(crop, whole_image=True),
+            free(crop, whole_image=True),
+            free(small.resize((32, 32), Image.Resampling.BICUBIC), whole_image=True),
+        )
+        assert angle_deg(seen.matrix, soft.matrix) < 0.3 < angle_deg(seen.matrix, sharp.matrix)
 
 
 def write_film(path: Path, crops: np.ndarray, rate: float) -> None:

@@ -38,7 +38,8 @@ def test_a_studys_note_names_the_best_arm_and_is_never_too_long_for_mlflow(tmp_p
         ({"part": "test"}, "test"),
         ({"part": "test", "flip_test": False}, "test"),
         ({"part": "test", "flip_test": True}, "test_flip_test"),
-        ({"part": "validation", "flip_test": False}, "validation"),
+        ({"part": "validation", "flip_test": False, "detail": None}, "validation"),
+        ({"part": "test", "flip_test": True, "detail": 109}, "test_flip_test_detail_109"),
     ],
 )
 def test_errors_of_another_kind_do_not_take_the_place_of_the_test_errors(tmp_path: Path, evaluate: dict, prefix: str):

@@ -64,6 +64,11 @@ CHANGES = [
         {"evaluate": {"flip_test": True}},
         {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
     ),
+    (
+        "detail of test images",
+        {"evaluate": {"detail": 24}},
+        {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
+    ),
     ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
     ("another question", {"question": "roles"}, {"compare": 1, "write_report": 1, "all": 1}),
     (
