@@ -40,6 +40,7 @@ BELOW = {
     "best_112_flip_test": ["biwi", "best", "best_112", "best_112_longer"],
     "best_112_detail": ["biwi", "best", "best_112", "best_112_longer"],
     "tune_imagenet": ["biwi", "imagenet"],
+    "tune_best": ["biwi", "best"],
 }
 """Overlays that each of these studies goes on top of; all others go on the default study and on biwi."""
 
