@@ -56,6 +56,23 @@ def test_a_number_within_a_sentence_is_that_of_its_arm():
         blocks.mae(table, "biwi", "bath")
 
 
+def test_few_columns_hold_every_arm_and_a_baseline_without_reduction():
+    shared = {"dataset": "heads", "confidence": 0.9, "mae_std": 0.1, "geodesic": 9.0, "geodesic_std": float("nan")}
+    nothing = dict.fromkeys(("reduction", "low", "high"), float("nan"))
+    table = pd.DataFrame(
+        [
+            {"arm": "plain", "mae": 5.0, "verdict": "baseline"} | shared | nothing,
+            {"arm": "both", "mae": 4.0, "verdict": "better", "reduction": 20, "low": 11, "high": 29} | shared,
+        ]
+    )
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in blocks.errors(table).splitlines()]
+    assert head == ["dataset", "arm", "mae", "geodesic", "error reduction (90% interval), verdict"]
+    assert rows == [
+        ["heads", "plain", "5.00 ± 0.10", "9.00", "baseline"],
+        ["heads", "both", "4.00 ± 0.10", "9.00", "+20.0% (+11.0 to +29.0), better"],
+    ]
+
+
 def test_a_page_can_be_made_again_without_the_results(results: Path, tmp_path: Path):
     docs, template = (
         tmp_path / "docs",

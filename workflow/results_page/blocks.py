@@ -89,6 +89,21 @@ def reduction(table: pd.DataFrame, dataset: str, arm: str) -> str:
     return f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f}), {row['verdict']}"
 
 
+def errors(table: pd.DataFrame) -> str:
+    """Two errors of every arm in degrees, and what it does against its baseline; table: of `comparison.table`."""
+    compared = f"error reduction ({table['confidence'].iloc[0]:.0%} interval), verdict"
+    rows = [
+        {
+            "dataset": row["dataset"],
+            "arm": row["arm"],
+            **{name: mean_and_spread(row[name], row[f"{name}_std"]) for name in ("mae", "geodesic")},
+            compared: row["verdict"] if math.isnan(row["reduction"]) else reduction(table, row["dataset"], row["arm"]),
+        }
+        for _, row in table.iterrows()
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
 def labels_needed(table: pd.DataFrame, dataset: str, curve: str, arm: str) -> str:
     """An arm's labels for the baseline's error with all of its, such as 65% (1,598 of 2,445 images).
 

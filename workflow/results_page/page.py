@@ -25,6 +25,10 @@ class Blocks:
         table = self.facts.table(study, question, "table")
         return as_markdown(table if dataset is None else table[table["dataset"] == dataset]).rstrip()
 
+    def errors(self, study: str, question: str = "") -> str:
+        """Errors of all arms in few columns."""
+        return blocks.errors(self.facts.table(study, question, "table"))
+
     def mae(self, study: str, question: str, arm: str, dataset: str = "biwi") -> str:
         """An arm's error within a sentence, in degrees."""
         return blocks.mae(self.facts.table(study, question, "table"), dataset, arm)
