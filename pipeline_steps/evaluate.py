@@ -56,8 +56,8 @@ def evaluate(
         predict: Predict = partial(predict_rotations, network)
         if params.evaluate.flip_test:
             predict = partial(flip_tested, predict)
-        parts, detail = np.array_split(rows, len(rows) // 4096 + 1), params.evaluate.detail
-        predicted = np.concatenate([predict(limit_detail(file.read(some), detail)) for some in parts])
+        chunks, detail = np.array_split(rows, len(rows) // 4096 + 1), params.evaluate.detail
+        predicted = np.concatenate([predict(limit_detail(file.read(some), detail)) for some in chunks])
         table = prediction_table(
             [file.source_ids[i] for i in rows],
             [file.subjects[i] for i in rows],

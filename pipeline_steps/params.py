@@ -204,9 +204,9 @@ class Evaluation(Strict):
     )
     detail: Annotated[int, Field(ge=16)] | None = Field(
         default=None,
-        description="pixels to which images are shrunk before they are brought to crops.size, where that is more: as "
-        "wide as heads were in the pictures of train_on, so that no test image shows detail that training images had "
-        "not. Exported models do so too. null: images as they are",
+        description="pixels a side to which crops are shrunk, and enlarged to crops.size again: the width of heads in "
+        "the pictures of train_on, so that no test image shows detail that training images had not. Exported models do "
+        "so too. From crops.size on it changes nothing; null: crops as they are",
     )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],

@@ -108,8 +108,8 @@ def test_a_model_exported_with_a_limit_of_detail_sees_no_more_of_any_picture(
     finished: World, exported: Path, crops: np.ndarray, tmp_path: Path
 ):
     export(finished, tmp_path, detail=16)
-    assert "shrunk to 16 pixels" in (tmp_path / "made/README.md").read_text()
-    assert "shrunk to" not in (exported / "README.md").read_text()
+    assert "are shrunk to 16 pixels" in (tmp_path / "made/README.md").read_text()
+    assert "are shrunk to" not in (exported / "README.md").read_text()
     limited, free = (HeadPose.load(folder / "model.onnx") for folder in (tmp_path / "made", exported))
     for crop in crops[:2]:
         small = Image.fromarray(crop).resize((16, 16), Image.Resampling.BICUBIC)
