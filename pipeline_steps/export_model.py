@@ -20,7 +20,7 @@ from pipeline_steps.errors import UserError
 from pipeline_steps.files import whole_file, write_json, write_text
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.network.processor import use_processor
-from pipeline_steps.params import ExportParams
+from pipeline_steps.params import EvaluateParams, ExportParams
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
@@ -158,11 +158,18 @@ def export_model(
             )
         described = {"opset": OPSET, "image_size": file.size, "detail": detail}
         write_json(output / "export.json", made.job | measured | described)
-        errors = [json.loads((folder / "metrics.json").read_text()) for folder in evaluation or []]
+        errors = [evaluated(folder) for folder in evaluation or []]
         write_text(output / "README.md", model_card(made.job, about, data, detail, measured, errors))
         job = (made.job["arm"], made.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *job)
         seal(made, output / "recipe.json", inputs)
+
+
+def evaluated(folder: Path) -> dict[str, Any]:
+    """One evaluation's errors, and how they were had: metrics.json and the recipe's `part` and `flip_test`."""
+    asked = read_recipe(folder / "recipe.json").params_as(EvaluateParams).evaluate
+    how = {"part": asked.part, "flip_test": asked.flip_test}
+    return dict(json.loads((folder / "metrics.json").read_text())) | how
 
 
 def model_card(
@@ -175,7 +182,7 @@ def model_card(
 ) -> str:
     """The model's README: what it saw, how it errs, where not to use it.
 
-    detail: see `ExportParams`. errors: its evaluations' metrics.json.
+    detail: see `ExportParams`. errors: of its evaluations, by `evaluated`.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = (Path(__file__).parent / "prediction" / "model_card.md.j2").read_text(encoding="utf-8")

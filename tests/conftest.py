@@ -148,8 +148,10 @@ def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "made"
 
 
-def export(finished: World, folder: Path, detail: int | None = None) -> None:
-    """Export the tiny study's hybrid arm."""
+def export(
+    finished: World, folder: Path, detail: int | None = None, evaluation: str = "evaluate/rendered/hybrid/seed0"
+) -> None:
+    """Export the tiny study's hybrid arm; evaluation: folder within the study's, or anywhere."""
     study = finished.folder / "results/tiny"
     job = {"study": "tiny", "arm": "hybrid", "seed": 0}
     recipe = {"step": "export_model", "job": job, "params": {"detail": detail}}
@@ -159,7 +161,7 @@ def export(finished: World, folder: Path, detail: int | None = None) -> None:
     command += ["--training", str(study / "finetune/hybrid/seed0"), "--output", str(folder / "made")]
     command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]
     command += ["--split", str(data / "splits/rendered-32px/split.json")]
-    command += ["--evaluation", str(study / "evaluate/rendered/hybrid/seed0")]
+    command += ["--evaluation", str(study / evaluation)]
     tracked = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "HEADPOSE_TRACKING": "on"}
     subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | tracked, check=True)
 

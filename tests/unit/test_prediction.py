@@ -65,7 +65,7 @@ def test_all_exports_predict_what_the_trained_network_predicts(finished: World, 
 def test_the_model_card_says_what_was_measured(finished: World, exported: Path):
     card = (exported / "README.md").read_text()
     errors = json.loads((finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json").read_text())
-    assert f"mae {errors['mae']:.2f}" in card
+    assert f"On `rendered`, 8 test images: mae {errors['mae']:.2f}" in card
     assert f"{json.loads((exported / 'export.json').read_text())['model_int8_from_torch_worst']:.2f}" in card
     assert "given_box" in card
     assert "MakeHuman" in card, "the terms of the data"
@@ -104,11 +104,17 @@ def test_the_flip_test_looks_at_the_mirror_image_too(exported: Path, crops: np.n
     np.testing.assert_allclose(json.loads(line)["matrix"], mean.as_matrix(), atol=1e-4)
 
 
-def test_a_model_exported_with_a_limit_of_detail_sees_no_more_of_any_picture(
+def test_a_model_is_described_and_limited_as_it_was_evaluated(
     finished: World, exported: Path, crops: np.ndarray, tmp_path: Path
 ):
-    export(finished, tmp_path, detail=16)
-    assert "are shrunk to 16 pixels" in (tmp_path / "made/README.md").read_text()
+    recipe = json.loads((finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0/recipe.json").read_text())
+    recipe["params"]["evaluate"] |= {"flip_test": True, "part": "validation"}
+    shutil.copytree(finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0", tmp_path / "evaluated")
+    (tmp_path / "evaluated/recipe.json").write_text(json.dumps(recipe))
+    export(finished, tmp_path, detail=16, evaluation=str(tmp_path / "evaluated"))
+    card = (tmp_path / "made/README.md").read_text()
+    assert "are shrunk to 16 pixels" in card
+    assert "8 validation images by the flip test" in card
     assert "are shrunk to" not in (exported / "README.md").read_text()
     limited, free = (HeadPose.load(folder / "model.onnx") for folder in (tmp_path / "made", exported))
     for crop in crops[:2]:
