@@ -23,7 +23,7 @@ reproduce: .venv/installed  ## Run the default study from data to table and repo
 
 export: .venv/installed  ## Export a model for use elsewhere: make export [ARM=NAME SEED=0], else the best on validation people
 	@set -e; export PATH="$(abspath $(BIN)):$$PATH"; \
-		made=$(if $(ARM),results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json,$$(python -m workflow.best_model)); \
+		made=$(if $(ARM),results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json,$$(python -m workflow.commands.best_model)); \
 		snakemake $$made --quiet rules; echo "model    $$(dirname $$made)/"
 
 page: .venv/installed  ## Show head poses on a local page: make page MODEL=results/.../model.onnx
@@ -33,7 +33,7 @@ ui: .venv/installed  ## Open MLflow on this machine's runs, on a free port
 	$(RUN) python -m pipeline_steps.tracking ui
 
 watch: .venv/installed  ## Show what every job of a running study last said: epoch, losses, images/s, time left
-	@$(RUN) python -m workflow.watch
+	@$(RUN) python -m workflow.commands.watch
 
 compare: .venv/installed  ## Show what differs between two recorded revisions: make compare A=REVISION [B=REVISION]
 	@[ -n "$(A)" ] || { echo "error: A is missing; give a git revision, as in: make compare A=HEAD~1 B=HEAD" >&2; exit 1; }
@@ -41,7 +41,7 @@ compare: .venv/installed  ## Show what differs between two recorded revisions: m
 	@$(RUN) dvc metrics diff $(A) $(B)
 
 results: .venv/installed  ## Write docs/results.md, docs/findings.md and README.md's table from the studies run here
-	$(RUN) python -m workflow.results_page
+	$(RUN) python -m workflow.commands.results_page
 
 record: .venv/installed  ## Version data and results with DVC, once nothing is left to run
 	@$(RUN) snakemake --dry-run --quiet rules 2>&1 | grep -q "Nothing to be done" \

@@ -13,7 +13,7 @@ os.environ["PYTHONPATH"] = workflow.basedir
 # Clusters signal all of a job's processes: shell and tee ignore it, so that they still take the step's last words.
 shell.prefix("set -euo pipefail; trap '' TERM; ")
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 
 configfile: f"{workflow.basedir}/params.yaml"
@@ -22,7 +22,7 @@ configfile: f"{workflow.basedir}/params.yaml"
 try:
     from workflow.params import parse_params
     from workflow.plan import Plan
-    from workflow.upkeep import Upkeep
+    from workflow.freshness.dates import Upkeep
 
     plan = Plan(parse_params(config, "params.yaml (with overlays)"))
     upkeep = Upkeep(plan)

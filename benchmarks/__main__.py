@@ -15,10 +15,10 @@ import torch
 from typer import Argument, Option
 
 from benchmarks.measure import CORES, DEVICE, device_name
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_json, write_table
-from pipeline_steps.network.processor import use_processor
-from pipeline_steps.step import main
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import write_json, write_table
+from pipeline_steps.job.processor import use_processor
 
 PARTS = ("rendering", "cropping", "reading", "training", "prediction", "scale", "workflow")
 PAGE = Path(__file__).parent.parent / "docs" / "speed.md"

@@ -8,14 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.measure import CORES, Row, rates
-from pipeline_steps.boxes import BoxRule
-from pipeline_steps.crop_faces import Crop, crops_of
+from pipeline_steps.crop_faces import crops_of
 from pipeline_steps.datasets.aflw2000 import Aflw2000
 from pipeline_steps.datasets.base import Entry, HeadPoseDataset
 from pipeline_steps.datasets.biwi import Biwi
-from pipeline_steps.params import CropParams, CropRule, Crops
-from pipeline_steps.stand_ins.aflw2000 import write_aflw2000
-from pipeline_steps.stand_ins.biwi import write_biwi
+from pipeline_steps.images.boxes import BoxRule
+from pipeline_steps.images.crop_file import Crop
+from pipeline_steps.params.sections import CropRule, Crops
+from pipeline_steps.params.steps import CropParams
+from stand_ins.aflw2000 import write_aflw2000
+from stand_ins.biwi import write_biwi
 
 LAYOUTS: list[tuple[str, HeadPoseDataset, Callable[..., object], BoxRule]] = [
     ("JPEG 450x450", Aflw2000(), write_aflw2000, "landmarks_loose"),

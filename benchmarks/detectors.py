@@ -17,9 +17,9 @@ from typer import Argument, Option
 
 from benchmarks.measure import CORES
 from pipeline_steps.datasets.aflw2000 import Aflw2000
-from pipeline_steps.files import whole_file
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.files import whole_file
 from pipeline_steps.prediction.detector import FaceDetector
-from pipeline_steps.step import main
 
 Detector = Callable[[np.ndarray], np.ndarray]
 """From a picture uint8 (H, W, 3), RGB, to boxes (N, 4) x0, y0, x1, y1 in pixels, the surest first."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmarks.crop_files import write_crops
+from benchmarks.crop_files import write_noise
 from benchmarks.measure import Row, rates
-from pipeline_steps.crops import CropFile
+from pipeline_steps.images.crop_file import CropFile
 
 BATCH = 64
 
@@ -21,7 +21,7 @@ def _row(size: int, count: int) -> Row:
 
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder, "crops.h5"), Path(folder, "images.npy")
-        write_crops(path, count, size)
+        write_noise(path, count, size)
         with h5py.File(path) as file:
             np.save(copy, file["images"][:])
         mapped = np.load(copy, mmap_mode="r")

@@ -6,10 +6,10 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.crop_files import write_crops
+from benchmarks.crop_files import write_noise
 from benchmarks.measure import Row
+from pipeline_steps.job.worker_pool import worker_pool
 from pipeline_steps.training.data import CropDataset, train_loader
-from pipeline_steps.worker_pool import worker_pool
 
 BATCH, LEAST = 128, 20_000
 FEW, MANY = 10_000, 122_450
@@ -46,7 +46,7 @@ def _read(crops: Path, count: int) -> tuple[float, float, float]:
 def _measured(count: int, size: int) -> tuple[float, float, float]:
     """As `_read`, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder, worker_pool(1, get_context("spawn")) as process:
-        write_crops(Path(folder, "crops.h5"), count, size)
+        write_noise(Path(folder, "crops.h5"), count, size)
         return process.submit(_read, Path(folder, "crops.h5"), count).result()
 
 

@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.crop_files import write_crops
+from benchmarks.crop_files import write_noise
 from benchmarks.measure import CORES, DEVICE, Row, rates, wait
-from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.images.augmentation import Augmentation
+from pipeline_steps.job.processor import use_processor
+from pipeline_steps.job.worker_pool import worker_pool
 from pipeline_steps.network.backbones import Backbone
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.network.processor import use_processor
-from pipeline_steps.params import Training
+from pipeline_steps.params.sections import Training
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.pretext.puzzling import Puzzling
 from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, CropDataset, train_loader, validation_loader
 from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
-from pipeline_steps.worker_pool import worker_pool
 
 AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
 UNMEASURED, MEASURED = 5, 60
@@ -109,7 +109,7 @@ def _step_rows(backbone: str, size: int, batch_size: int, compile_too: bool) -> 
     plain = [_bare_step(backbone, batch_size, size, compiled) for compiled in (False, *[True] * compile_too)]
     with tempfile.TemporaryDirectory() as folder:
         crops, images = Path(folder, "crops.h5"), (UNMEASURED + MEASURED) * batch_size
-        write_crops(crops, images, size)
+        write_noise(crops, images, size)
         data = CropDataset(crops, [f"{i:07d}" for i in range(images)], True)
         read, resident, bare, *compiled = _step_rates(backbone, {}, data, batch_size, plain)
         hybrid, hybrid_resident = _step_rates(backbone, {"puzzling": Puzzling()}, data, batch_size)

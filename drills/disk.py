@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 MOUNT = "loop,noauto_da_alloc,commit=1"
 """Names reach the image within a second, their content only after half a minute, unless a program waits for it."""

@@ -18,8 +18,8 @@ from typer import Option
 
 from drills.outcome import Outcome, disturbed_outcome
 from drills.world import World, names_of
-from pipeline_steps.files import write_text
-from pipeline_steps.step import main
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.files import write_text
 
 VICTIMS = ("everything", "step", "snakemake")
 PAUSE_SECONDS = (3.0, 25.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from drills.world import World, require_equal
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 Disturb = Callable[["subprocess.Popen[bytes]"], dict[str, str | int] | None]
 """What strikes a running snakemake: says what it did, or None where no step was at work."""

@@ -21,9 +21,9 @@ from typer import Option
 from drills.disk import MOUNT, Disk
 from drills.outcome import Outcome, disturbed_outcome
 from drills.world import World, names_of
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_text
-from pipeline_steps.step import main
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import write_text
 
 PAUSE_SECONDS = (8.0, 40.0)
 """From a start to its failure."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import sha256
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "drills" / "study.yaml"

@@ -13,11 +13,11 @@ from typer import Option
 from pipeline_steps.acquisition.catalogue import CATALOGUE, read_catalogue, remembered
 from pipeline_steps.acquisition.download import download
 from pipeline_steps.datasets.base import SOURCE, HeadPoseDataset
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_json
-from pipeline_steps.params import AcquireParams
-from pipeline_steps.recipe import Recipe, read_recipe, seal
-from pipeline_steps.step import main
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import write_json
+from pipeline_steps.job.recipe import Recipe, read_recipe, seal
+from pipeline_steps.params.steps import AcquireParams
 
 
 def known_digest(made: Recipe, archive: Path) -> str:

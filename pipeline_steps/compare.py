@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 from typer import Option
 
-from pipeline_steps.comparison.arms import parts_of, several_budgets
-from pipeline_steps.comparison.costs import costs, probes
-from pipeline_steps.comparison.design import design
-from pipeline_steps.comparison.labels import label_curve, labels_saved
-from pipeline_steps.comparison.reading import Evaluated, Trained, files_read, read_evaluation, read_training
-from pipeline_steps.comparison.table import SHOWN, as_markdown, compare_arms
-from pipeline_steps.comparison.worst import best_and_worst, first_of_best, worst_of_all
-from pipeline_steps.crops import CropFile
-from pipeline_steps.figures import (
+from pipeline_steps.evaluation.costs import costs, probes
+from pipeline_steps.evaluation.design import design
+from pipeline_steps.evaluation.label_curves import label_curve, labels_saved
+from pipeline_steps.evaluation.reading import Evaluated, Trained, files_read, read_evaluation, read_training
+from pipeline_steps.evaluation.table import SHOWN, as_markdown, compare_arms
+from pipeline_steps.evaluation.worst import best_and_worst, first_of_best, worst_of_all
+from pipeline_steps.figures.plots import (
     cumulative_error,
     error_by_yaw,
     faces,
@@ -28,10 +26,13 @@ from pipeline_steps.figures import (
     save,
     training_curves,
 )
-from pipeline_steps.files import whole_file, write_json, write_text
-from pipeline_steps.params import CompareParams, Comparison, Labels
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.step import main
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.files import whole_file, write_json, write_text
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
+from pipeline_steps.params.arms import parts_of, several_budgets
+from pipeline_steps.params.sections import Comparison, Labels
+from pipeline_steps.params.steps import CompareParams
 from pipeline_steps.tracking.runs import track_run
 
 

@@ -4,57 +4,35 @@ python -m pipeline_steps.crop_faces --recipe RECIPE --raw data/raw/NAME --output
 """
 
 import csv
-import json
 import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import h5py
 import numpy as np
 import torch
 from typer import Option
 
-from pipeline_steps.boxes import head_box, square_around
-from pipeline_steps.crops import SCHEMA_VERSION, stored_size
 from pipeline_steps.datasets.base import SOURCE, Entry, Sample
-from pipeline_steps.errors import UserError, brief
-from pipeline_steps.files import whole_file
-from pipeline_steps.params import CropParams
-from pipeline_steps.pictures import UNREADABLE, cut_from_file
+from pipeline_steps.images.boxes import head_box, square_around
+from pipeline_steps.images.crop_file import Crop, Rejected, stored_size, write_crops
+from pipeline_steps.images.pictures import UNREADABLE, cut_from_file
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError, brief
+from pipeline_steps.job.files import whole_file
+from pipeline_steps.job.progress import track
+from pipeline_steps.job.recipe import read_recipe, seal
+from pipeline_steps.job.worker_pool import worker_pool
+from pipeline_steps.params.steps import CropParams
 from pipeline_steps.pose.geometry import is_rotation, matrix_to_euler
-from pipeline_steps.progress import track
-from pipeline_steps.recipe import read_recipe, seal
-from pipeline_steps.step import main
-from pipeline_steps.worker_pool import worker_pool
 
 UNKNOWN = np.full((3, 3), np.nan)
 _NAME = re.compile(r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
 """What can be stored, printed and looked up: no control characters or line breaks, no bytes that are not UTF-8."""
-
-
-@dataclass(frozen=True)
-class Crop:
-    """image: uint8 (T, T, 3) with its context; rotation: (3, 3) and euler_deg: (3,) in degrees, NaN where unknown."""
-
-    source_id: str
-    image: np.ndarray
-    subject: str
-    rotation: np.ndarray
-    euler_deg: np.ndarray
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A picture that cannot be used, and why."""
-
-    source_id: str
-    reason: str
 
 
 def checked_label(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -110,36 +88,6 @@ def crops_of(entries: list[Entry], params: CropParams, processes: int) -> Iterat
             yield from waiting.popleft().result()
 
 
-def store(file: h5py.File, crops: Iterator[Crop | Rejected], count: int, size: int) -> list[Rejected]:
-    """Write at most `count` crops of `size` pixels and their labels as they come; return what was rejected.
-
-    There are no timestamps inside, so that two builds are equal to the byte.
-    """
-    rejected: list[Rejected] = []
-    subjects: list[str] = []
-    source_ids: list[str] = []
-    rotation, euler_deg = np.empty((count, 3, 3), np.float32), np.empty((count, 3), np.float32)
-    shape = (size, size, 3)
-    images = file.create_dataset(
-        "images", (count, *shape), "u1", chunks=(1, *shape), maxshape=(count, *shape), track_times=False
-    )
-    for item in crops:
-        if isinstance(item, Rejected):
-            rejected.append(item)
-            continue
-        row = len(source_ids)
-        images[row], rotation[row], euler_deg[row] = item.image, item.rotation, item.euler_deg
-        subjects.append(item.subject)
-        source_ids.append(item.source_id)
-    kept = len(source_ids)
-    images.resize(kept, axis=0)
-    file.create_dataset("rotation", data=rotation[:kept], track_times=False)
-    file.create_dataset("euler_deg", data=euler_deg[:kept], track_times=False)
-    for name, values in (("subject", subjects), ("source_id", source_ids)):
-        file.create_dataset(name, data=values, dtype=h5py.string_dtype(), track_times=False)
-    return rejected
-
-
 def list_entries(params: CropParams, raw: Path, dataset: str) -> list[Entry]:
     """Every picture of the data set; UserError where there is none, or a name cannot be stored or is taken twice."""
     entries = list(params.source.entries(raw))
@@ -171,21 +119,17 @@ def crop_faces(
     threads: Annotated[int, Option(min=1, help="processes")] = 1,
 ) -> None:
     """Crop every picture; unusable ones are listed with their reason."""
-    made = read_recipe(recipe)
-    params, dataset = made.params_as(CropParams), str(made.job["dataset"])
+    asked = read_recipe(recipe)
+    params, dataset = asked.params_as(CropParams), str(asked.job["dataset"])
     torch.set_num_threads(1)  # of every process
     entries = list_entries(params, raw, dataset)
     size = stored_size(params.crops.size, params.crops.context)
     require_space(output, len(entries), size)
-    with whole_file(output / "crops.h5") as temporary, h5py.File(temporary, "w", libver="latest") as file:
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        file.attrs["dataset"] = dataset
-        file.attrs["source"] = source.read_text() if (source := raw / SOURCE).exists() else "{}"
-        rule = params.crop.model_dump() | params.crops.model_dump(exclude={"max_rejected"})
-        file.attrs["crop"] = json.dumps(rule, sort_keys=True)
-        file.attrs["euler_convention"] = "yaw, pitch, roll in degrees; R = Rx(pitch) Ry(yaw) Rz(roll) as 300W-LP"
+    source = path.read_text() if (path := raw / SOURCE).exists() else "{}"
+    rule = params.crop.model_dump() | params.crops.model_dump(exclude={"max_rejected"})
+    with whole_file(output / "crops.h5") as temporary:
         crops = track(crops_of(entries, params, threads), f"crop {dataset}", len(entries))
-        rejected = store(file, crops, len(entries), size)
+        rejected = write_crops(temporary, crops, len(entries), dataset, source, rule)
         with whole_file(output / "rejected.csv") as table, table.open("w", encoding="utf-8", newline="") as rows:
             csv.writer(rows).writerows([("source_id", "reason"), *((r.source_id, r.reason) for r in rejected)])
         if len(rejected) > params.crops.max_rejected * len(entries) or len(rejected) == len(entries):
@@ -194,7 +138,7 @@ def crop_faces(
                 f"{params.crops.max_rejected}; the first: {rejected[0].source_id}: {rejected[0].reason}; "
                 f"mend or remove those in {output / 'rejected.csv'}, or raise that share"
             )
-    seal(made, output / "recipe.json")
+    seal(asked, output / "recipe.json")
 
 
 if __name__ == "__main__":

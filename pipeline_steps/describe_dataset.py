@@ -10,15 +10,15 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline_steps.crops import CropFile
-from pipeline_steps.data_card import contact_sheet, page, summarise
-from pipeline_steps.errors import UserError
-from pipeline_steps.figures import pose_histogram
-from pipeline_steps.files import whole_file, write_json, write_text
-from pipeline_steps.params import DescribeParams
-from pipeline_steps.progress import logger
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.step import main
+from pipeline_steps.figures.plots import pose_histogram
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import whole_file, write_json, write_text
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
+from pipeline_steps.params.steps import DescribeParams
+from pipeline_steps.reporting.data_card import contact_sheet, page, summarise
 from pipeline_steps.tracking.runs import track_run
 
 

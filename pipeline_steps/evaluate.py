@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from typer import Option
 
-from pipeline_steps.crops import CropFile
-from pipeline_steps.detail import limit_detail
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file, write_json
+from pipeline_steps.evaluation.metrics import prediction_table, summarise
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.images.detail import limit_detail
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import whole_file, write_json
+from pipeline_steps.job.processor import use_processor
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
 from pipeline_steps.network.inference import load_model, predict_rotations
-from pipeline_steps.network.processor import use_processor
-from pipeline_steps.params import EvaluateParams
+from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.pose.averaging import Predict, flip_tested
-from pipeline_steps.pose.metrics import prediction_table, summarise
-from pipeline_steps.progress import logger
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.splits import read_split
-from pipeline_steps.step import main
+from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 
 

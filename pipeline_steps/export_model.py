@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from typer import Option
 
-from pipeline_steps.comparison.reading import files_read, read_training
-from pipeline_steps.crops import CropFile
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file, write_json, write_text
+from pipeline_steps.evaluation.reading import files_read, read_training
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import whole_file, write_json, write_text
+from pipeline_steps.job.processor import use_processor
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
 from pipeline_steps.network.inference import load_model, predict_rotations
-from pipeline_steps.network.processor import use_processor
-from pipeline_steps.params import EvaluateParams, ExportParams
+from pipeline_steps.params.steps import EvaluateParams, ExportParams
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
 from pipeline_steps.prediction.onnx_model import OPSET, OnnxModel, exported, write_int8, write_onnx
-from pipeline_steps.progress import logger
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.splits import read_split
-from pipeline_steps.step import main
+from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 
 ALLOWED_DEG = 0.01

@@ -12,15 +12,15 @@ from typing import Annotated
 import torch
 from typer import Option
 
-from pipeline_steps.crops import CropFile
-from pipeline_steps.errors import UserError
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.processor import use_processor
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
 from pipeline_steps.network.backbones import load_imagenet, load_weights
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.network.processor import use_processor
-from pipeline_steps.params import FinetuneParams
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.splits import labelled_images, read_split
-from pipeline_steps.step import main
+from pipeline_steps.params.steps import FinetuneParams
+from pipeline_steps.splits.split_file import labelled_images, read_split
 from pipeline_steps.tracking.runs import track_run
 from pipeline_steps.training.data import CropDataset, TrainLoaders, train_loader, validation_loader
 from pipeline_steps.training.fit import fit

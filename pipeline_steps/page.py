@@ -17,10 +17,10 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from typer import Argument, Option
 
-from pipeline_steps.errors import UserError, brief
-from pipeline_steps.pictures import UNREADABLE, open_rgb
+from pipeline_steps.images.pictures import UNREADABLE, open_rgb
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.prediction.head_pose import HeadPose
-from pipeline_steps.step import main
 
 HOST = "127.0.0.1"
 LARGEST = 32 * 2**20

@@ -20,12 +20,12 @@ from typing import Annotated, Protocol, TextIO
 from tqdm import tqdm
 from typer import Argument, Exit, Option
 
-from pipeline_steps.files import whole_file
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.files import whole_file
 from pipeline_steps.prediction.copies import Copies
 from pipeline_steps.prediction.frames import Frame, frames, is_camera, sources
 from pipeline_steps.prediction.head_pose import HeadPose, Pose
 from pipeline_steps.prediction.smoothing import Smoother
-from pipeline_steps.step import main
 
 __all__ = ["HeadPose", "Pose", "predict"]
 

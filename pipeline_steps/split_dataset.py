@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 from typer import Option
 
-from pipeline_steps.crops import CropFile
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import write_json
-from pipeline_steps.params import SplitParams, SplitRule
-from pipeline_steps.progress import logger
-from pipeline_steps.protocols import Protocol, listed_images, read_protocol
-from pipeline_steps.recipe import Inputs, read_recipe, seal
-from pipeline_steps.step import main
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import write_json
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
+from pipeline_steps.params.sections import SplitRule
+from pipeline_steps.params.steps import SplitParams
+from pipeline_steps.splits.protocols import Protocol, listed_images, read_protocol
 
 
 def kept_by(crops: CropFile, max_angle: float | None, listed: list[str] | None) -> np.ndarray:

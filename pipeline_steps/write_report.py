@@ -10,14 +10,14 @@ from typing import Annotated
 
 from typer import Option
 
-from pipeline_steps.comparison.reading import files_read
-from pipeline_steps.files import write_text
-from pipeline_steps.progress import logger
-from pipeline_steps.provenance import provenance
-from pipeline_steps.recipe import Inputs, read_recipe, seal
+from pipeline_steps.evaluation.reading import files_read
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.files import write_text
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.provenance import provenance
+from pipeline_steps.job.recipe import Inputs, read_recipe, seal
 from pipeline_steps.reporting.links import Links
-from pipeline_steps.reporting.page import Sources, render
-from pipeline_steps.step import main
+from pipeline_steps.reporting.report import Sources, render
 
 
 def write_report(

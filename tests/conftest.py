@@ -15,6 +15,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+import tests.hypothesis_profile  # noqa: F401 - loads it
 from workflow.params import merged
 
 ROOT = Path(__file__).resolve().parent.parent

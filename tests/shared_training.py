@@ -5,7 +5,8 @@ python -m tests.shared_training ARGUMENTS, those of pipeline_steps.finetune
 
 from torch import nn
 
-from pipeline_steps import finetune, step
+from pipeline_steps import finetune
+from pipeline_steps.job import command_line as step
 
 
 class ImageNorm(nn.GroupNorm):

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline_steps.errors import UserError, brief, first_problem
-from pipeline_steps.params import (
+from pipeline_steps.job.errors import UserError, brief, first_problem
+from pipeline_steps.params.sections import (
     Arm,
     ArmName,
     Comparison,

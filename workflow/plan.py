@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline_steps.acquisition.catalogue import read_catalogue
-from pipeline_steps.comparison.arms import several_budgets
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import sha256
-from pipeline_steps.protocols import protocol_digest, read_protocol
-from pipeline_steps.recipe import Recipe, read_recipe
-from workflow.archives import identity, locate
-from workflow.code import code_of
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import sha256
+from pipeline_steps.job.recipe import Recipe, read_recipe
+from pipeline_steps.params.arms import several_budgets
+from pipeline_steps.splits.protocols import protocol_digest, read_protocol
+from workflow.freshness.code import code_of
+from workflow.freshness.contents import identity, locate
 from workflow.params import Params
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from pipeline_steps.errors import UserError, first_problem
+from pipeline_steps.job.errors import UserError, first_problem
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "datasets.yaml"
 

@@ -14,8 +14,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from pipeline_steps.acquisition import google_drive, web
 from pipeline_steps.acquisition.unfinished import MirrorError, PassingError, UnfinishedFile
-from pipeline_steps.errors import UserError
-from pipeline_steps.progress import logger
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.progress import logger
 
 ATTEMPTS = 5  # per mirror
 BACK_OFF_SECONDS = 1.0  # before the second attempt; doubles with every further one

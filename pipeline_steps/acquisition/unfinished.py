@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_steps import files
-from pipeline_steps.progress import logger, time_left
+from pipeline_steps.job import files
+from pipeline_steps.job.progress import logger, time_left
 
 REPORT_SECONDS = 5.0
 CHUNK = 1 << 16  # bytes; the first ones tell a web page

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline_steps.acquisition.unfinished import PAGE
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 LARGEST_MEMBER = 256 << 20
 """Bytes; the largest file of any data set read here is below 10 MB."""

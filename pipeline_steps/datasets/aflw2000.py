@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pipeline_steps.datasets._annotations import read_annotation
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 from pipeline_steps.pose.geometry import euler_to_matrix
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError, brief
+from pipeline_steps.job.errors import UserError, brief
 
 _HEAD_RADIUS_MM = 120.0
 """Half the side of the box around the recorded head centre: about half the height of an adult's head."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError, brief
+from pipeline_steps.job.errors import UserError, brief
 
 
 class Dad3dHeads(ArchivedDataset):

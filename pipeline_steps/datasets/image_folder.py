@@ -20,9 +20,9 @@ from pydantic import Field
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError, brief
+from pipeline_steps.job.errors import UserError, brief
+from pipeline_steps.job.progress import logger
 from pipeline_steps.pose.geometry import ANGLES, euler_to_matrix
-from pipeline_steps.progress import logger
 
 if TYPE_CHECKING:
     import pandas as pd

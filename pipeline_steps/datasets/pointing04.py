@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 _NAME = re.compile(r"^person(?:ne)?(\d\d)([12])(\d\d)([+-]\d\d?)([+-]\d\d?)$")
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline_steps.datasets.base import Entry, HeadPoseDataset, Sample
-from pipeline_steps.errors import UserError, brief
+from pipeline_steps.job.errors import UserError, brief
 
 _LABELS = "labels.parquet"
 
@@ -94,7 +94,7 @@ class Rendered(HeadPoseDataset):
         """
         import pandas as pd
 
-        from pipeline_steps.progress import track
+        from pipeline_steps.job.progress import track
         from pipeline_steps.rendering.workers import render_subjects
 
         images = raw / "images"

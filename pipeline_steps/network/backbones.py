@@ -7,10 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline_steps.errors import UserError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from pipeline_steps.images.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from pipeline_steps.job.errors import UserError
 
 
 class Backbone(nn.Module):

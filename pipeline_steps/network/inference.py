@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 from pipeline_steps.network.hybrid import HybridNetwork
 
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline_steps.drawing import draw_axes
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import put_in_place, whole_file
+from pipeline_steps.images.drawing import draw_axes
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import put_in_place, whole_file
 from pipeline_steps.prediction.frames import Frame, is_camera, is_film
 from pipeline_steps.prediction.head_pose import Pose
 

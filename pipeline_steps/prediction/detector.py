@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torchvision.ops import nms
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 _OUTPUTS = ("537", "538", "539")
 _STRIDE = 4

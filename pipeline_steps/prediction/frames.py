@@ -9,9 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pipeline_steps.errors import UserError, brief
-from pipeline_steps.pictures import UNREADABLE, open_rgb
-from pipeline_steps.progress import logger
+from pipeline_steps.images.pictures import UNREADABLE, open_rgb
+from pipeline_steps.job.errors import UserError, brief
+from pipeline_steps.job.progress import logger
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from PIL import Image
 
-from pipeline_steps.detail import limit_detail
-from pipeline_steps.errors import UserError, brief
-from pipeline_steps.pictures import cut_square
+from pipeline_steps.images.detail import limit_detail
+from pipeline_steps.images.pictures import cut_square
+from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.pose.averaging import flip_tested
 from pipeline_steps.pose.geometry import matrix_to_euler
 from pipeline_steps.prediction.detector import FaceDetector

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline_steps.files import whole_file
+from pipeline_steps.job.files import whole_file
 
 OPSET = 18
 INPUT, OUTPUT = "images", "rotation"

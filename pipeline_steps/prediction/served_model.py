@@ -7,7 +7,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from pipeline_steps.pictures import open_rgb
+from pipeline_steps.images.pictures import open_rgb
 from pipeline_steps.prediction.head_pose import HeadPose
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline_steps.network.backbones import IMAGENET_MEAN
+from pipeline_steps.images.normalisation import IMAGENET_MEAN
 from pipeline_steps.pretext.base import Views
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline_steps.augmentation import Augmentation, Motion, augmented
+from pipeline_steps.images.augmentation import Augmentation, Motion, augmented
 from pipeline_steps.pretext._viewed import Viewed
 from pipeline_steps.pretext.base import Views
 

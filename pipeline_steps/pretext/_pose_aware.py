@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline_steps.augmentation import Motion, augmented
+from pipeline_steps.images.augmentation import Motion, augmented
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.pose.losses import geodesic_loss
 from pipeline_steps.pretext._viewed import Viewed

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.images.augmentation import Augmentation
 from pipeline_steps.pretext.base import PretextTask
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.images.augmentation import Augmentation
 from pipeline_steps.pretext._pose_aware import PoseAware
 
 _VIEW = Augmentation(flip=1.0, scale=(0.8, 1.0), shift=0.1, brightness=0.4, contrast=0.4, saturation=0.4, grayscale=0.2)

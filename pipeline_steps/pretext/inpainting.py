@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline_steps.augmentation import Limits
-from pipeline_steps.errors import UserError
-from pipeline_steps.network.backbones import IMAGENET_MEAN, IMAGENET_STD
+from pipeline_steps.images.augmentation import Limits
+from pipeline_steps.images.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from pipeline_steps.job.errors import UserError
 from pipeline_steps.pretext._decoder import Hidden, decoder, hidden, weighted_mean
 from pipeline_steps.pretext.base import PretextTask, Views
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline_steps.augmentation import Fraction
+from pipeline_steps.images.augmentation import Fraction
 from pipeline_steps.pretext.base import PretextTask, Views
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from pipeline_steps.augmentation import Augmentation
+from pipeline_steps.images.augmentation import Augmentation
 from pipeline_steps.pretext._pose_aware import PoseAware
 
 _VIEW = Augmentation(

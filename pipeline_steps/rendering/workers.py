@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pipeline_steps.job.worker_pool import worker_pool
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
 from pipeline_steps.rendering.people import draw_shape, make_person
 from pipeline_steps.rendering.photographs import draw_background, photograph
@@ -23,7 +24,6 @@ from pipeline_steps.rendering.scenes import (
     pose_person,
     posed_landmarks,
 )
-from pipeline_steps.worker_pool import worker_pool
 
 logger = logging.getLogger("headpose")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from pipeline_steps.comparison.worst import Faces
-from pipeline_steps.errors import UserError
-from pipeline_steps.figures import face_pair
+from pipeline_steps.evaluation.worst import Faces
+from pipeline_steps.figures.plots import face_pair
+from pipeline_steps.job.errors import UserError
 
 
 def inline_svg(path: Path, title: str) -> Markup:

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import BaseModel
 
-from pipeline_steps.comparison.design import flat
-from pipeline_steps.comparison.reading import Evaluated, Trained
-from pipeline_steps.comparison.table import COLUMNS, mean_and_spread
-from pipeline_steps.params import Arm, CompareParams, EvaluateParams, FinetuneParams, PretrainParams
+from pipeline_steps.evaluation.design import flat
+from pipeline_steps.evaluation.reading import Evaluated, Trained
+from pipeline_steps.evaluation.table import COLUMNS, mean_and_spread
+from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.params.sections import Arm
+from pipeline_steps.params.steps import CompareParams, EvaluateParams, FinetuneParams, PretrainParams
 from pipeline_steps.pose.geometry import ANGLES
-from pipeline_steps.recipe import Recipe
 from pipeline_steps.reporting.links import Links
 
 ERRORS = {
@@ -224,7 +225,7 @@ def _given(recipe: Recipe) -> set[str]:
 
 
 def parameters(design: pd.DataFrame, recipes: Iterable[Recipe]) -> tuple[list[Group], list[Group]]:
-    """What differs from the defaults of pipeline_steps/params.py or has none, and everything.
+    """What differs from the defaults of pipeline_steps/params/ or has none, and everything.
 
     design: of `comparison.design`. recipes: of the trainings, of one evaluation and of the comparison.
     """

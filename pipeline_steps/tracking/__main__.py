@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline_steps.errors import UserError
-from pipeline_steps.progress import configure_logging, logger
-from pipeline_steps.recipe import Recipe, read_recipe
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.progress import configure_logging, logger
+from pipeline_steps.job.recipe import Recipe, read_recipe
 from pipeline_steps.tracking import store
 from pipeline_steps.tracking.outcomes import TRACKED, evaluation_errors
 from pipeline_steps.tracking.runs import bury_dead, first_line, open_run

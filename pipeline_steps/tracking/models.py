@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline_steps.recipe import Recipe
+from pipeline_steps.job.recipe import Recipe
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SERVED_WITH = (

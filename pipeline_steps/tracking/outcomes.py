@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline_steps.recipe import Recipe
+from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.tracking.models import log_model, register_model
 from pipeline_steps.tracking.store import send_metrics
 from pipeline_steps.tracking.view import errors_of, experiment_tags

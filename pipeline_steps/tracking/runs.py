@@ -10,10 +10,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline_steps.progress import logger
-from pipeline_steps.provenance import provenance
-from pipeline_steps.recipe import Recipe
-from pipeline_steps.step import is_main_process
+from pipeline_steps.job.main_process import is_main_process
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.provenance import provenance
+from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.tracking import store
 from pipeline_steps.tracking.outcomes import Outcome
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tenacity import retry, stop_after_attempt, wait_random_exponential
 
-from pipeline_steps.recipe import Recipe
+from pipeline_steps.job.recipe import Recipe
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from pipeline_steps.crops import CropFile
-from pipeline_steps.errors import UserError
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.errors import UserError
 
 Batch = dict[str, Tensor]
 

@@ -19,11 +19,11 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pipeline_steps.errors import UserError
-from pipeline_steps.files import whole_file
-from pipeline_steps.params import Training
-from pipeline_steps.progress import logger, time_left
-from pipeline_steps.step import is_main_process
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import whole_file
+from pipeline_steps.job.main_process import is_main_process
+from pipeline_steps.job.progress import logger, time_left
+from pipeline_steps.params.sections import Training
 from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, TrainLoaders
 from pipeline_steps.training.multi_task import MultiTask

@@ -10,10 +10,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from pipeline_steps.augmentation import BatchAugmentation
+from pipeline_steps.images.augmentation import BatchAugmentation
 from pipeline_steps.network.backbones import Backbone, pooled
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.params import Training, Weighting
+from pipeline_steps.params.sections import Training, Weighting
 from pipeline_steps.pose.geometry import geodesic_distance_deg, matrix_to_euler, wrap_deg
 from pipeline_steps.pretext.base import PretextTask
 from pipeline_steps.training.data import Batch, TrainBatch

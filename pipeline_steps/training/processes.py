@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
 
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 
 CLAIMED = "HEADPOSE_CLAIMED_GPUS"
 _held: list[FileLock] = []

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from pipeline_steps.files import whole_file, write_json
-from pipeline_steps.progress import logger
-from pipeline_steps.recipe import Recipe, is_damaged, read_recipe, seal
+from pipeline_steps.job.files import whole_file, write_json
+from pipeline_steps.job.progress import logger
+from pipeline_steps.job.recipe import Recipe, is_damaged, read_recipe, seal
 from pipeline_steps.tracking.runs import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 

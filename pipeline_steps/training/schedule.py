@@ -2,7 +2,7 @@
 
 import math
 
-from pipeline_steps.params import Weighting
+from pipeline_steps.params.sections import Weighting
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:

@@ -12,7 +12,7 @@ import pytest
 import requests
 from PIL import Image
 
-from pipeline_steps.crops import CropFile
+from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.prediction.head_pose import HeadPose
 from tests.conftest import ROOT, World
 

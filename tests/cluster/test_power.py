@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from drills.disk import Disk
-from pipeline_steps.errors import UserError
+from pipeline_steps.job.errors import UserError
 from tests.conftest import ROOT
 
 PICTURES = 6

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline_steps.stopping import MESSAGE
+from pipeline_steps.job.signals import MESSAGE
 from tests.cluster.slurm import Cluster, missing, wait_for
 from tests.conftest import ROOT, TINY, World
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline_steps.stopping import MESSAGE
+from pipeline_steps.job.signals import MESSAGE
 from tests.cluster.slurm import wait_for
 from tests.conftest import ROOT, TINY, World
 
@@ -66,7 +66,7 @@ def test_a_job_whose_processes_are_all_stopped_still_logs_the_steps_last_words(c
 
 def test_forked_workers_end_without_repeating_the_last_words():
     program = (
-        "import multiprocessing, os, signal, time; from pipeline_steps.stopping import end_on_sigterm; "
+        "import multiprocessing, os, signal, time; from pipeline_steps.job.signals import end_on_sigterm; "
         "end_on_sigterm(); multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,)).start(); "
         "time.sleep(0.2); os.killpg(0, signal.SIGTERM); time.sleep(60)"
     )

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from pipeline_steps.crops import CropFile
+from pipeline_steps.images.crop_file import CropFile
 from tests.conftest import ROOT, Repository, World
 
 pytestmark = pytest.mark.workflow

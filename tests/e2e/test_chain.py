@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from pipeline_steps.crops import CropFile
+from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.network.inference import load_model
 from tests.conftest import ROOT, World
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from tests.conftest import World
-from workflow.results_page.facts import Facts
-from workflow.results_page.page import render
+from workflow.commands.results_page.facts import Facts
+from workflow.commands.results_page.page import render
 
 pytestmark = pytest.mark.e2e
 

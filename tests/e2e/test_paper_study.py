@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from pipeline_steps.network.backbones import Backbone
-from pipeline_steps.stand_ins.aflw2000 import write_aflw2000
-from pipeline_steps.stand_ins.biwi import write_biwi
-from pipeline_steps.stand_ins.w300lp import write_w300lp
+from stand_ins.aflw2000 import write_aflw2000
+from stand_ins.biwi import write_biwi
+from stand_ins.w300lp import write_w300lp
 from tests.conftest import ROOT, World, merged
 from tests.servers import Fault, Server
 

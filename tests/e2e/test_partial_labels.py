@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_steps.stand_ins.pointing04 import write_pointing04
+from stand_ins.pointing04 import write_pointing04
 from tests.conftest import World
 
 pytestmark = pytest.mark.e2e

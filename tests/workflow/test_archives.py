@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.conftest import World
+from tests.datasets.test_datasets import LANDMARKS, make_view, zipped
 from tests.servers import Fault, Server
-from tests.unit.test_datasets import LANDMARKS, make_view, zipped
 
 pytestmark = pytest.mark.workflow
 

@@ -103,11 +103,11 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
     assert not world.planned()
     for module, expected in (
         ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "write_report": 1, "all": 1}),
-        ("pose/metrics.py", {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1}),
+        ("evaluation/metrics.py", {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1}),
         ("rendering/photographs.py", RERENDERED),
-        ("pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
+        ("images/pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
         ("acquisition/download.py", {}),
-        ("progress.py", {}),
+        ("job/progress.py", {}),
         ("tracking/runs.py", {}),
     ):
         path = repository / "pipeline_steps" / module

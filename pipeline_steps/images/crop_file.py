@@ -1,0 +1,161 @@
+"""crops.h5: how `crop_faces` writes it and all later steps read it. Nothing else knows its layout."""
+
+import json
+import math
+import mmap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from pipeline_steps.job.errors import UserError
+
+SCHEMA_VERSION = 2
+
+
+def stored_size(size: int, context: float) -> int:
+    """Side in pixels of a crop of `size` with `context` on each side, a share of `size`; the crop is its centre."""
+    return size + 2 * math.ceil(size * context)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """image: uint8 (T, T, 3) with its context; rotation: (3, 3) and euler_deg: (3,) in degrees, NaN where unknown."""
+
+    source_id: str
+    image: np.ndarray
+    subject: str
+    rotation: np.ndarray
+    euler_deg: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A picture that cannot be used, and why."""
+
+    source_id: str
+    reason: str
+
+
+def write_crops(
+    path: Path, crops: Iterable[Crop | Rejected], count: int, dataset: str, source: str, rule: Mapping[str, Any]
+) -> list[Rejected]:
+    """Write at most `count` crops and their labels as they come; return what was rejected.
+
+    source: file name and SHA-256 of the archive, as JSON. rule: how the crops are cut; of it, `size` and `context` say
+    how large they are. There are no timestamps inside, so that two builds are equal to the byte.
+    """
+    rejected: list[Rejected] = []
+    subjects: list[str] = []
+    source_ids: list[str] = []
+    stored = stored_size(rule["size"], rule["context"])
+    rotation, euler_deg = np.empty((count, 3, 3), np.float32), np.empty((count, 3), np.float32)
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["dataset"] = dataset
+        file.attrs["source"] = source
+        file.attrs["crop"] = json.dumps(rule, sort_keys=True)
+        file.attrs["euler_convention"] = "yaw, pitch, roll in degrees; R = Rx(pitch) Ry(yaw) Rz(roll) as 300W-LP"
+        shape = (stored, stored, 3)
+        images = file.create_dataset(
+            "images", (count, *shape), "u1", chunks=(1, *shape), maxshape=(count, *shape), track_times=False
+        )
+        for item in crops:
+            if isinstance(item, Rejected):
+                rejected.append(item)
+                continue
+            row = len(source_ids)
+            images[row], rotation[row], euler_deg[row] = item.image, item.rotation, item.euler_deg
+            subjects.append(item.subject)
+            source_ids.append(item.source_id)
+        kept = len(source_ids)
+        images.resize(kept, axis=0)
+        file.create_dataset("rotation", data=rotation[:kept], track_times=False)
+        file.create_dataset("euler_deg", data=euler_deg[:kept], track_times=False)
+        for name, values in (("subject", subjects), ("source_id", source_ids)):
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype(), track_times=False)
+    return rejected
+
+
+class CropFile:
+    """An open crops.h5. Use as a context manager, or keep it open for a process's life.
+
+    dataset: its name; source: file name and SHA-256 of the archive it comes from, if any; crop_rule: how it was cut.
+    size: side of the crops in pixels; stored: side with the context around them, from which training cuts its windows.
+    rotation: float32 (N, 3, 3) in the project's convention. euler_deg: float32 (N, 3) yaw, pitch, roll in degrees as
+    the data set publishes them. Both hold NaN where a label is unknown.
+    Raises UserError where the file is missing, cut off or of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.file = h5py.File(path, "r")
+            version = int(self.file.attrs["schema_version"])
+            self.crop_rule: dict[str, Any] = json.loads(self.file.attrs["crop"])
+            self.dataset = str(self.file.attrs["dataset"])
+            self.source: dict[str, str] = json.loads(self.file.attrs["source"])
+            self.stored = int(self.file["images"].shape[1])
+            self.places = _places(self.file["images"])
+            self.size = int(self.crop_rule["size"])
+            self.rotation: np.ndarray = self.file["rotation"][:]
+            self.euler_deg: np.ndarray = self.file["euler_deg"][:]
+            self.subjects: list[str] = list(self.file["subject"].asstr()[:])
+            self.source_ids: list[str] = list(self.file["source_id"].asstr()[:])
+            with path.open("rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            length = self.stored**2 * 3
+            self.windows = np.ndarray(len(content) - length + 1, f"V{length}", content, strides=(1,))
+            """As many bytes as an image has, from every byte of the file on."""
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: not a whole crop file ({error}); delete it and run snakemake again") from error
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"{path}: schema version {version}, expected {SCHEMA_VERSION}; delete it and run snakemake again"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def __len__(self) -> int:
+        return len(self.source_ids)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Crops uint8 (n, size, size, 3) of the given rows, in their order."""
+        return self._read(rows, (self.stored - self.size) // 2)
+
+    def read_with_context(self, rows: np.ndarray) -> np.ndarray:
+        """Crops and what lies around them, uint8 (n, stored, stored, 3), of the given rows, in their order."""
+        return self._read(rows, 0)
+
+    def _read(self, rows: np.ndarray, edge: int) -> np.ndarray:
+        stored = self.windows[self.places[rows]].view(np.uint8).reshape(len(rows), self.stored, self.stored, 3)
+        inner = slice(edge, self.stored - edge)
+        return np.ascontiguousarray(stored[:, inner, inner])
+
+
+def _places(images: h5py.Dataset) -> np.ndarray:
+    """Where in the file each image's bytes begin; ValueError where they do not lie there as they are, one by one.
+
+    Read from there, random images cost a third of what h5py's selections take.
+    """
+    if images.chunks != (1, *images.shape[1:]) or images.compression or images.fletcher32 or images.shuffle:
+        raise ValueError("its images are not stored one by one as they are")
+    places = np.full(len(images), -1, np.int64)
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        places[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    images.id.chunk_iter(note)
+    if (places < 0).any():
+        raise ValueError("some images are missing")
+    return places

@@ -1,0 +1,175 @@
+"""A finished comparison as one HTML file that needs nothing beside it."""
+
+import json
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from pipeline_steps.evaluation.reading import Evaluated, Trained, read_evaluation, read_training
+from pipeline_steps.evaluation.worst import best_and_worst, first_of_best
+from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import read_recipe
+from pipeline_steps.reporting import tables
+from pipeline_steps.reporting.links import Links
+from pipeline_steps.reporting.pictures import face_images, inline_svg, width_of
+
+FIGURES = {
+    "error_by_yaw": ("Error by yaw", "Mean error of the test images in bins of their yaw."),
+    "cumulative_error": ("Cumulative error", "Share of the test images with an error below a limit; higher is better."),
+    "label_curve": ("Error by labels", "One panel for more people, one for more images of the same people."),
+    "training_curves": (
+        "Validation error by epoch",
+        "Geodesic error on the validation people after every epoch of fine-tuning.",
+    ),
+    "pretraining_probe": (
+        "What pre-training learns of the pose",
+        "Error of a linear probe of the frozen backbone on the validation people, each predicted from the others, "
+        "against the images seen; zero images is the untrained backbone.",
+    ),
+}
+"""Title and caption by the end of a figure's name, in the order in which they are shown."""
+
+
+class Sources(NamedTuple):
+    """Folders of a comparison and of what it was made from; crops: files of the test data sets."""
+
+    comparison: Path
+    evaluations: list[Path]
+    trainings: list[Path]
+    pretrainings: list[Path]
+    cards: list[Path]
+    crops: list[Path]
+
+
+def _table(comparison: Path, name: str) -> pd.DataFrame | None:
+    """One of the comparison's tables; None where this comparison has none of that name."""
+    path = comparison / f"{name}.csv"
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(("name", "value", "source_id", "subject"), str))
+    except ValueError as error:
+        raise UserError(f"{path}: not a whole table ({error}); delete it and run snakemake again") from error
+    return table.fillna({"name": "", "value": ""}) if "value" in table else table
+
+
+def _needed(comparison: Path, name: str) -> pd.DataFrame:
+    if (table := _table(comparison, name)) is None:
+        raise UserError(f"{comparison / name}.csv: missing; run snakemake again")
+    return table
+
+
+def _figures(comparison: Path, dataset: str) -> list[dict[str, Any]]:
+    """Figures of a data set, or with '' those of the trainings: drawing, title, caption, whether it is a wide one."""
+    shown = []
+    for name, (title, caption) in FIGURES.items():
+        path = comparison / "figures" / "_".join(filter(None, (dataset, f"{name}.svg")))
+        if path.exists():
+            drawing = inline_svg(path, f"{title}, {dataset}" if dataset else title)
+            shown.append({"drawing": drawing, "title": title, "caption": caption, "wide": width_of(drawing) > 500})
+    return shown
+
+
+def _of_dataset(
+    dataset: str,
+    table: pd.DataFrame,
+    evaluations: Mapping[Path, Evaluated],
+    crops: Mapping[str, Path],
+    comparison: Path,
+    links: Links,
+) -> dict[str, Any]:
+    """All that is shown of one test data set."""
+    own = table[table["dataset"] == dataset]
+    errors, rows = tables.arm_rows(own, evaluations, links)
+    shown = first_of_best(table, dataset, list(evaluations.values()))
+    faces = face_images(best_and_worst(shown, crops[dataset]))
+    return {
+        "name": dataset,
+        "headline": tables.headline(own),
+        "error": tables.ERRORS[own["error"].iloc[0]],
+        "errors": errors,
+        "rows": rows,
+        "images": int(own["images"].iloc[0]),
+        "subjects": int(own["subjects"].iloc[0]),
+        "part": own["part"].iloc[0],
+        "confidence": own["confidence"].iloc[0],
+        "figures": _figures(comparison, dataset),
+        "best": faces[:8],
+        "worst": faces[8:],
+        "faces_of": f"{shown.arm}, seed {shown.metrics['seed']}",
+    }
+
+
+def _trainings(of: Mapping[Path, Trained]) -> dict[str, str]:
+    """Devices and versions that trainings ran on and with."""
+    runs = [trained.run for trained in of.values()]
+    places = {f"{run.get('devices', 1)} {run['device']}, {run['threads']} threads" for run in runs}
+    return {
+        "trained on": ", ".join(sorted(places)),
+        "precision": ", ".join(sorted({str(run["precision"]) for run in runs})),
+        "torch": ", ".join(sorted({str(run["torch"]) for run in runs})),
+    }
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken into lines where its parts meet."""
+    return Markup(re.sub(r"([_.\-/])", r"\1<wbr>", str(escape(name))))
+
+
+def _crops_by_dataset(paths: list[Path]) -> dict[str, Path]:
+    found = {}
+    for path in paths:
+        with CropFile(path) as file:
+            found[file.dataset] = path
+    return found
+
+
+def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str:
+    """The page. provenance: what is known of the code, by name; UserError where a source is missing or not whole."""
+    folder = sources.comparison
+    table, design = _needed(folder, "table"), _needed(folder, "design")
+    evaluations = {path: read_evaluation(path) for path in sources.evaluations}
+    trainings = {path: read_training(path) for path in sources.trainings}
+    pretrainings = {path: read_training(path) for path in sources.pretrainings}
+    cards = {path: json.loads((path / "card.json").read_text()) for path in sources.cards}
+    crops = _crops_by_dataset(sources.crops)
+    datasets = list(dict.fromkeys(table["dataset"]))
+    recipe = read_recipe(folder / "recipe.json")
+    told = [t.recipe for t in (*pretrainings.values(), *trainings.values())]
+    told += [read_recipe(sources.evaluations[0] / "recipe.json"), recipe]
+    changed, everything = tables.parameters(design, told)
+    first = {(e.metrics["dataset"], e.arm): path for path, e in reversed(evaluations.items())}
+    errors = {dataset: table.loc[table["dataset"] == dataset, "error"].iloc[0] for dataset in datasets}
+    saved = _table(folder, "labels_saved")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["breakable"] = breakable
+    template = (Path(__file__).parent / "report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        title=", ".join(f"{name} {recipe.job[name]}" for name in ("study", "question") if name in recipe.job),
+        datasets=[_of_dataset(d, table, evaluations, crops, folder, links) for d in datasets],
+        figures=_figures(folder, ""),
+        labels_saved=None if saved is None else tables.labels_saved(saved),
+        worst=tables.worst(
+            _needed(folder, "worst"), lambda row: links.to(first[row["dataset"], row["arm"]] / "metrics.json")
+        ),
+        costs=tables.costs(_needed(folder, "costs")),
+        cards=tables.cards(cards, design, links),
+        changed=changed,
+        everything=everything,
+        finetunings=tables.trained_rows(trainings, evaluations, errors, links),
+        pretrainings=tables.trained_rows(pretrainings, {}, {}, links),
+        seeds=int(table["seeds"].iloc[0]),
+        baseline=recipe.params["compare"]["baseline"],
+        made={**_trainings(trainings), **provenance, "Python": platform.python_version()},
+        files=[(name, links.to(folder / name)) for name in ("table.md", "table.csv", "metrics.json", "design.csv")],
+        server=links.server,
+    )

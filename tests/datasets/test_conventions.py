@@ -1,0 +1,206 @@
+"""Real photographs: what the readers call a pose is what the landmarks show. None of our own conversions is used here.
+
+Rotations come from the raw fields through SciPy, and again from the 68 landmarks by Procrustes fits.
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import loadmat
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.crop_faces import checked_label, crop
+from pipeline_steps.images.crop_file import Rejected
+from pipeline_steps.datasets.aflw2000 import Aflw2000
+from pipeline_steps.datasets.base import HeadPoseDataset, Sample
+from pipeline_steps.datasets.biwi import Biwi
+from pipeline_steps.datasets.w300lp import W300Lp
+from pipeline_steps.images.boxes import head_box, square_around
+from pipeline_steps.images.pictures import open_rgb
+from pipeline_steps.params.sections import CropRule, Crops
+from pipeline_steps.params.steps import CropParams
+from pipeline_steps.pose.geometry import mirror_rotation
+from tests.datasets.test_datasets import literature_euler
+
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.skipif("HEADPOSE_REAL_DATA" not in os.environ, reason="HEADPOSE_REAL_DATA is not set"),
+]
+
+# where each of the 68 iBUG landmarks lies in the mirror image of a face
+_RUNS = [  # jaw, brows, bridge, nostrils, right and left eye, outer and inner lips
+    *((16, -1), (26, 16)),
+    *((27, 28), (28, 29), (29, 30), (30, 31)),
+    *((35, 30), (45, 41), (47, 45), (39, 35), (41, 39), (54, 47), (59, 54), (64, 59), (67, 64)),
+]
+MIRROR = np.concatenate([np.arange(first, last, 1 if last > first else -1) for first, last in _RUNS])
+INNER = np.arange(17, 68)  # without the cheeks, whose points follow the visible outline in 300W-LP
+
+
+def read(source: HeadPoseDataset, raw: Path, archive: str) -> dict[str, tuple[Path, Sample]]:
+    raw.mkdir()
+    source.acquire(raw, Path(os.environ["HEADPOSE_REAL_DATA"]) / archive)
+    return {entry.source_id: (entry.image, source.read(entry)) for entry in source.entries(raw)}
+
+
+@pytest.fixture(scope="module")
+def aflw2000(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Sample]]:
+    return read(Aflw2000(), tmp_path_factory.mktemp("aflw2000") / "raw", "aflw2000_dev300.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("source", "archive", "box", "step"),
+    [
+        (Aflw2000(), "aflw2000_dev300.tar.gz", "landmarks_loose", 1),
+        (Biwi(), "biwi_face_crops.tar.gz", "whole_image", 20),
+    ],
+    ids=["aflw2000", "biwi"],
+)
+def test_no_real_picture_is_rejected(tmp_path, source, archive, box, step):
+    source.acquire(tmp_path, Path(os.environ["HEADPOSE_REAL_DATA"]) / archive)
+    params = CropParams(source=source, crop=CropRule(box=box), crops=Crops(size=64, context=0.1))
+    made = [crop(entry, params) for entry in list(source.entries(tmp_path))[::step]]
+    assert not [item for item in made if isinstance(item, Rejected)]
+
+
+def centred(points: np.ndarray) -> np.ndarray:
+    points = points - points.mean(0)
+    return points / np.linalg.norm(points)
+
+
+def raw_points(image: Path) -> np.ndarray:
+    """The 68 points (68, 3) of the annotation with y turned up, centred, of norm 1."""
+    return centred(loadmat(image.with_suffix(".mat"))["pt3d_68"].T * [1.0, -1.0, 1.0])
+
+
+def within_99(samples: dict[str, tuple[Path, Sample]]) -> list[tuple[Path, Sample]]:
+    return [(image, s) for image, s in samples.values() if (np.abs(s.euler_deg) <= 99).all()]
+
+
+def scipy_rotation(image: Path) -> Rotation:
+    """Pose_Para as 300W-LP defines it: R = Rx(pitch) Ry(yaw) Rz(roll), each turning against SciPy's sense."""
+    pitch, yaw, roll = loadmat(image.with_suffix(".mat"))["Pose_Para"][0, :3]
+    return Rotation.from_euler("XYZ", [-pitch, -yaw, -roll])
+
+
+@pytest.fixture(scope="module")
+def mean_face(aflw2000: dict[str, tuple[Path, Sample]]) -> np.ndarray:
+    """The mean of all faces turned to the front (68, 3)."""
+    kept = within_99(aflw2000)
+    return centred(np.mean([scipy_rotation(image).inv().apply(raw_points(image)) for image, _ in kept], axis=0))
+
+
+def angle(a: Rotation, b: Rotation) -> float:
+    return float(np.degrees((a.inv() * b).magnitude()))
+
+
+def seen_rotation(points: np.ndarray, face: np.ndarray) -> Rotation:
+    """Rotation under which the face (K, 3), seen from afar, has its points at (K, 2), x right, y up."""
+    linear = np.linalg.lstsq(face - face.mean(0), points - points.mean(0), rcond=None)[0].T
+    u, _, vt = np.linalg.svd(linear)
+    rows = u @ np.eye(2, 3) @ vt
+    return Rotation.from_matrix(np.vstack([rows, np.cross(*rows)]))
+
+
+def test_aflw2000_labels_are_what_scipy_makes_of_the_raw_angles(aflw2000):
+    assert len(aflw2000) == 300
+    for image, sample in aflw2000.values():
+        assert angle(Rotation.from_matrix(sample.rotation), scipy_rotation(image)) < 1e-4
+        checked_label(sample)
+
+
+def test_aflw2000_labels_agree_with_the_landmarks_in_space_and_in_the_picture(aflw2000, mean_face):
+    space, picture, wrong = [], [], []
+    for image, sample in within_99(aflw2000):
+        label, points = Rotation.from_matrix(sample.rotation), raw_points(image)
+        space.append(angle(Rotation.align_vectors(points, mean_face)[0], label))
+        picture.append(angle(seen_rotation(points[:, :2], mean_face), label))
+        yaw, pitch, roll = np.radians(sample.euler_deg)
+        wrong.append(
+            angle(Rotation.align_vectors(points, mean_face)[0], Rotation.from_euler("ZYX", [-roll, -yaw, -pitch]))
+        )
+    assert np.median(space) < 2
+    assert np.median(picture) < 2
+    assert np.percentile(space, 95) < 4 < np.percentile(wrong, 95), "the order Rz Ry Rx would not fit"
+
+
+def test_the_mirror_image_of_a_real_face_has_the_mirrored_label(aflw2000, mean_face):
+    np.testing.assert_allclose(mean_face[MIRROR] * [-1, 1, 1], mean_face, atol=0.02)
+    errors = []
+    for image, sample in within_99(aflw2000):
+        mirrored = raw_points(image)[MIRROR] * [-1, 1, 1]
+        fitted = Rotation.align_vectors(mirrored, mean_face)[0]
+        errors.append(angle(fitted, Rotation.from_matrix(mirror_rotation(sample.rotation))))
+    assert np.median(errors) < 2
+
+
+def test_the_real_pair_of_300w_lp(tmp_path, mean_face):
+    folder = tmp_path / "300W_LP/IBUG"
+    folder.mkdir(parents=True)
+    for ending in ("jpg", "mat"):
+        name = f"IBUG_image_008_1_0.{ending}"
+        (folder / name).write_bytes(Path(os.environ["HEADPOSE_REAL_DATA"], name).read_bytes())
+    ((image, sample),) = read(W300Lp(), tmp_path / "raw", str(tmp_path / "300W_LP")).values()
+    assert sample.subject == "IBUG_image_008_1"
+    assert angle(Rotation.from_matrix(sample.rotation), scipy_rotation(image)) < 1e-4
+    points = loadmat(image.with_suffix(".mat"))["pt2d"].T[INNER] * [1.0, -1.0]
+    seen = seen_rotation(points, mean_face[INNER])
+    pitch, yaw, roll = loadmat(image.with_suffix(".mat"))["Pose_Para"][0, :3]
+    errors = {
+        signs: angle(seen, Rotation.from_euler("XYZ", np.multiply(signs, [pitch, yaw, roll])))
+        for signs in itertools.product([1, -1], repeat=3)
+    }
+    assert min(errors, key=lambda signs: errors[signs]) == (-1, -1, -1), "no other choice of signs fits better"
+    assert errors[-1, -1, -1] < 4
+    picture = open_rgb(image)
+    for rule in ("landmarks_tight", "landmarks_loose"):
+        x0, y0, x1, y1 = square_around(head_box(sample, rule, *picture.size), 0.0, *picture.size)
+        x, y = sample.landmarks.T
+        assert x0 <= x.min() <= x.max() <= x1, rule
+        assert y0 <= y.min() <= y.max() <= y1, rule
+
+
+@pytest.fixture(scope="module")
+def biwi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Sample]]:
+    return read(Biwi(), tmp_path_factory.mktemp("biwi") / "raw", "biwi_face_crops.tar.gz")
+
+
+def test_biwi_angles_are_those_of_the_literature(biwi):
+    assert len(biwi) == 14344
+    assert len({s.subject for _, s in biwi.values()}) == 20
+    assert len({name.split("/")[0] for name in biwi}) == 24
+    angles = []
+    for image, sample in list(biwi.values())[::50]:
+        pose = np.loadtxt(image.with_name(image.name.replace("_rgb.jpg", "_pose.txt")), max_rows=3)
+        pitch, yaw, roll = -Rotation.from_matrix(sample.rotation).as_euler("XYZ", degrees=True)
+        np.testing.assert_allclose([yaw, pitch, roll], literature_euler(pose), atol=1e-3)
+        angles.append([yaw, pitch, roll])
+    yaw, pitch, roll = np.abs(angles).max(0)
+    assert 60 < yaw < 90
+    assert 45 < pitch < 90
+    assert roll < 75
+
+
+def small_faces(pairs: list[tuple[Path, Sample]], box: str, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Grey faces of 24 x 24 pixels, standardised (N, 576), and their yaw in degrees (N,)."""
+    faces, yaws = [], []
+    for image, sample in pairs:
+        picture = Image.open(image).convert("L")
+        square = square_around(head_box(sample, box, *picture.size), margin, *picture.size)
+        grey = picture.transform((96, 96), Image.Transform.EXTENT, tuple(square)).resize((24, 24), Image.Resampling.BOX)
+        pixels = np.asarray(grey, float)
+        faces.append(((pixels - pixels.mean()) / pixels.std()).ravel())
+        yaws.append(-Rotation.from_matrix(sample.rotation).as_euler("XYZ", degrees=True)[1])
+    return np.array(faces), np.array(yaws)
+
+
+def test_what_tells_yaw_on_aflw2000_tells_it_on_biwi(biwi, aflw2000):
+    """A ridge regression from pixels, learned on one set, goes along with the labels of the other."""
+    faces, yaws = small_faces(within_99(aflw2000), "landmarks_tight", 0.1)
+    weights = faces.T @ np.linalg.solve(faces @ faces.T + 1e4 * np.eye(len(faces)), yaws)
+    others, expected = small_faces(list(biwi.values())[::40], "whole_image", 0.0)
+    assert np.corrcoef(others @ weights, expected)[0, 1] > 0.7

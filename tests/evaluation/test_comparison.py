@@ -1,0 +1,354 @@
+"""Comparisons against values worked out by hand, by naive loops, or by normal theory."""
+
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from pipeline_steps.compare import errors_by_yaw
+from pipeline_steps.evaluation.costs import costs, probes
+from pipeline_steps.evaluation.design import _folded
+from pipeline_steps.evaluation.label_curves import label_curve, labels_needed, labels_saved
+from pipeline_steps.evaluation.metrics import prediction_table, summarise
+from pipeline_steps.evaluation.reading import Evaluated, Trained, read_evaluation
+from pipeline_steps.evaluation.statistics import image_draws, resampled_means, seed_draws, simultaneous_interval
+from pipeline_steps.evaluation.table import as_markdown, compare_arms
+from pipeline_steps.evaluation.worst import worst_of_all
+from pipeline_steps.figures.plots import error_by_yaw
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.params.arms import baseline_of, several_budgets
+from pipeline_steps.params.sections import Comparison, Evaluation, Labels
+from pipeline_steps.pose.geometry import euler_to_matrix
+
+SUBJECTS = ["a", "a", "a", "b", "b", "c", "d", "d"]
+ERRORS = np.array([3.0, 5, 4, 8, 6, 2, 9, 7])
+PARAMS = Comparison(baseline="baseline", bootstrap=400)
+
+
+def evaluation(
+    folder: Path,
+    arm: str,
+    errors: np.ndarray,
+    seed: int = 0,
+    subjects: list[str] = SUBJECTS,
+    dataset: str = "heads",
+    part: str = "test",
+    yaw_bins: Sequence[float] = (-30.0, 30.0),
+) -> Path:
+    """An evaluation whose images have these MAEs in degrees: only the yaw is wrong, by three times as much."""
+    ids = [f"i{n}" for n in range(len(errors))]
+    euler = np.zeros((len(errors), 3))
+    predicted = euler_to_matrix(euler + 3 * errors[:, None] * [1, 0, 0])
+    table = prediction_table(ids, subjects, euler_to_matrix(euler), euler, predicted)
+    folder = folder / dataset / arm / f"seed{seed}"
+    folder.mkdir(parents=True)
+    params = Evaluation(part=part, bootstrap=100, yaw_bins=list(yaw_bins))
+    job = {"study": "made_up", "arm": arm, "seed": seed, "dataset": dataset}
+    table.to_parquet(folder / "predictions.parquet")
+    (folder / "metrics.json").write_text(json.dumps(job | summarise(table, params)))
+    recipe = Recipe(step="evaluate", job=job, params={"evaluate": params.model_dump(mode="json")})
+    (folder / "recipe.json").write_text(recipe.text())
+    return folder
+
+
+def training(name: str, seed: int, params: dict, run: dict, history: dict | None = None, encoder: str = "") -> Trained:
+    stage = "pretext" if "pretrain" in run else "arm"
+    job = {"study": "made_up", stage: name, "seed": seed}
+    inputs = {"encoder": encoder} if encoder else {}
+    facts = {"device": "cpu", "precision": "32-true", "seconds": 60.0, "backbone_passes": 100}
+    recipe = Recipe(step="train", job=job, params=params, inputs=inputs)
+    return Trained(facts | run | job, pd.DataFrame(history or {}), recipe)
+
+
+# the bootstrap
+
+
+def test_resampled_means_are_those_of_a_naive_loop_over_the_same_draws():
+    errors = np.random.default_rng(1).gamma(2, 3, (2, 3, 8))
+    subjects, resamples = np.array(SUBJECTS), 20
+    rng = np.random.default_rng(0)
+    drawn = list(image_draws(np.array([3, 2, 1, 2]), resamples, rng))
+    seeds = seed_draws(3, resamples, rng)
+    made = resampled_means(errors, subjects, resamples)
+    for b, arm in product(range(resamples), range(2)):
+        values = []
+        for seed, times in enumerate(seeds[b]):
+            for _ in range(times):
+                for person, name in enumerate("abcd"):
+                    for image, often in zip(np.flatnonzero(subjects == name), drawn[person][b], strict=True):
+                        values += [errors[arm, seed, image]] * often
+        assert made[b, arm] == pytest.approx(np.mean(values))
+
+
+def test_draws_are_of_subjects_first_and_of_their_images_then():
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate(list(image_draws(np.array([4, 1, 3]), 20000, rng)), axis=1)
+    for person, images in ((slice(0, 4), 4), (slice(4, 5), 1), (slice(5, 8), 3)):
+        assert not (drawn[:, person].sum(1) % images).any(), "a drawn subject brings as many images as it has"
+        assert (drawn[:, person].sum(1) == 0).mean() == pytest.approx((2 / 3) ** 2, abs=0.01)
+    np.testing.assert_allclose(drawn.mean(0), 2 / 3, atol=0.05)
+    only_first = drawn[drawn[:, :4].sum(1) == 4]
+    assert (only_first[:, 0] == 0).mean() == pytest.approx((3 / 4) ** 4, abs=0.02)
+
+
+def test_the_interval_is_that_of_normal_theory_for_many_independent_subjects(tmp_path: Path):
+    rng = np.random.default_rng(2)
+    errors, subjects = rng.normal(8, 1.5, 400), [f"s{n}" for n in range(400)]
+    folders = [
+        evaluation(tmp_path, "baseline", np.full(400, 10.0), subjects=subjects),
+        evaluation(tmp_path, "other", errors, subjects=subjects),
+    ]
+    row = compare_arms(folders, Comparison(baseline="baseline", bootstrap=4000)).iloc[1]
+    reach = 100 / 10 * stats.norm.ppf(0.975) * errors.std() / np.sqrt(400)
+    assert row["reduction"] == pytest.approx(100 * (1 - errors.mean() / 10))
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(reach, rel=0.05)
+
+
+def test_what_arms_share_is_no_uncertainty(tmp_path: Path):
+    """Every image of every seed gains a fifth, whatever its subject, however much the seeds differ."""
+    folders = []
+    for seed, level in enumerate((1.0, 1.7, 0.6)):
+        folders += [evaluation(tmp_path, arm, f * level * ERRORS, seed) for arm, f in (("baseline", 1), ("less", 0.8))]
+    row = compare_arms(folders, PARAMS).iloc[1]
+    assert row[["reduction", "low", "high"]].tolist() == pytest.approx([20, 20, 20])
+    assert row["verdict"] == "better"
+
+
+def test_one_arm_has_the_ordinary_interval_and_several_have_wider_ones():
+    samples = np.random.default_rng(0).normal([1.0, -2, 0], [0.5, 3, 1], (50_000, 3))
+    point = np.array([1.0, -2, 0])
+    low, high = simultaneous_interval(point[:1], samples[:, :1], 0.95)
+    assert high[0] - 1 == pytest.approx(np.quantile(np.abs(samples[:, 0] - 1), 0.95))
+    assert high[0] - 1 == pytest.approx(1.96 * 0.5, rel=0.02)
+    low, high = simultaneous_interval(point, samples, 0.95)
+    sidak = stats.norm.ppf((1 + 0.95 ** (1 / 3)) / 2)
+    np.testing.assert_allclose((high - low) / 2, sidak * np.array([0.5, 3, 1]), rtol=0.02)
+    np.testing.assert_allclose((high + low) / 2, point)
+
+
+def test_an_arm_that_never_moves_has_no_width_and_widens_no_other():
+    samples = np.random.default_rng(0).normal(0, 1, (5000, 1))
+    alone = simultaneous_interval(np.zeros(1), samples, 0.9)
+    low, high = simultaneous_interval(np.array([0.0, 5]), np.hstack([samples, np.full((5000, 1), 5.0)]), 0.9)
+    assert (low[0], high[0]) == (alone[0][0], alone[1][0])
+    assert (low[1], high[1]) == (5, 5)
+
+
+def test_arms_without_any_effect_are_rarely_called_better_or_worse():
+    """Of tables of three arms, about the nominal 5% make any false call, given many subjects and seeds alike.
+
+    With three seeds that differ more than the arms, it is up to a third: what the text below the table warns of.
+    """
+    rng = np.random.default_rng(0)
+    wrong, subjects = 0, np.repeat(np.arange(30), 2)
+    for _ in range(200):
+        people, seeds = rng.normal(0, 1, (1, 1, 30)).repeat(2, 2), rng.normal(0, 0.1, (4, 8, 1))
+        errors = 10 + people + rng.normal(0, 0.4, (4, 1, 30)).repeat(2, 2) + seeds + rng.normal(0, 0.5, (4, 8, 60))
+        point, samples = (
+            100 * (1 - m[:, 1:] / m[:, :1]) for m in (errors.mean((1, 2))[None], resampled_means(errors, subjects, 300))
+        )
+        low, high = simultaneous_interval(point[0], samples, 0.95)
+        wrong += bool(((low > 0) | (high < 0)).any())
+    assert wrong / 200 <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 200)
+
+
+# the table
+
+
+def test_arms_are_held_against_the_baseline_of_their_variation(tmp_path: Path):
+    levels = {"baseline-few": 2.0, "baseline-many": 1.0, "other-few": 1.5, "other-many": 1.1}
+    folders = [evaluation(tmp_path, arm, level * ERRORS) for arm, level in levels.items()]
+    table = compare_arms(folders, PARAMS)
+    assert list(table["arm"]) == ["baseline-many", "other-many", "baseline-few", "other-few"]
+    assert list(table["variation"]) == ["many", "many", "few", "few"]
+    assert table["reduction"].tolist() == pytest.approx([np.nan, -10, np.nan, 25], nan_ok=True)
+    assert list(table["verdict"]) == ["baseline", "worse", "baseline", "better"]
+    assert "against the baseline of the same variation" in as_markdown(table)
+    one = compare_arms(folders, Comparison(baseline="baseline-few", bootstrap=100))
+    assert one.set_index("arm")["reduction"].drop("baseline-few").to_dict() == pytest.approx(
+        {"baseline-many": 50, "other-few": 25, "other-many": 45}
+    )
+    assert set(one["baseline"]) == {"baseline-few"}
+
+
+def test_a_baseline_that_is_missing_is_named():
+    with pytest.raises(UserError, match="'baseline' gives other-few nothing to be held against; add 'baseline-few'"):
+        baseline_of("other-few", "baseline", ["baseline-many", "other-few", "other-many"])
+
+
+def test_arms_with_other_seeds_or_other_images_are_refused(tmp_path: Path):
+    folders = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
+    folders += [evaluation(tmp_path, "other", ERRORS, seed) for seed in (0, 2)]
+    with pytest.raises(UserError, match=r"other has seeds \[0, 2\], baseline has \[0, 1\]"):
+        compare_arms(folders, PARAMS)
+    folders = [
+        evaluation(tmp_path / "images", arm, ERRORS[:n], 0, SUBJECTS[:n]) for arm, n in (("baseline", 8), ("x", 7))
+    ]
+    with pytest.raises(UserError, match="heads: x was tested on other images than baseline; run evaluate again"):
+        compare_arms(folders, PARAMS)
+
+
+def test_the_text_below_the_table_says_what_its_numbers_are(tmp_path: Path):
+    arms = [("baseline", 1), ("x", 1.1), ("y", 1.2)]
+    folders = [evaluation(tmp_path, a, f * ERRORS, s, part="validation") for s in (0, 1) for a, f in arms]
+    text = as_markdown(compare_arms(folders, PARAMS))
+    assert "on the validation images (heads: 8 images of 4 subjects)" in text
+    assert "no error here is a test error" in text
+    assert "hold for all 2 compared arms of a data set together with 95% confidence" in text
+    assert "2 seeds tell little of how much trainings vary" in text
+    assert "too short rather than too long" in text
+    single = as_markdown(compare_arms([evaluation(tmp_path / "one", a, f * ERRORS) for a, f in arms[:2]], PARAMS))
+    assert "hold for the one compared arm" in single
+    assert "With one seed they do not say what another training would have given" in single
+
+
+def test_a_baseline_alone_makes_a_table(tmp_path: Path):
+    text = as_markdown(compare_arms([evaluation(tmp_path, "baseline", ERRORS)], PARAMS))
+    assert "baseline" in text
+    assert "nterval" not in text.split("\n\n")[1]
+
+
+# the worst images
+
+
+def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
+    other = np.array([1.0, 20, 1, 1, 1, 1, 1, 1])
+    folders = [evaluation(tmp_path, "baseline", 3 * ERRORS, seed) for seed in (0, 1)]
+    folders += [evaluation(tmp_path, "best", e, seed) for seed, e in enumerate((ERRORS, other))]
+    found = worst_of_all(compare_arms(folders, PARAMS), [read_evaluation(f) for f in folders])
+    assert list(dict.fromkeys(found["arm"])) == ["best", "baseline"]
+    first = found.iloc[0]
+    assert (first["source_id"], first["subject"]) == ("i1", "a")
+    assert first["error_deg"] == pytest.approx(3 * (5 + 20) / 2), "geodesic error of a turn by the yaw alone"
+    assert first["pred_yaw"] == pytest.approx(37.5)
+    assert found[found["arm"] == "baseline"]["error_deg"].is_monotonic_decreasing
+
+
+# error by yaw
+
+
+def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin(tmp_path: Path):
+    folders = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
+    folders.append(evaluation(tmp_path, "baseline", ERRORS, dataset="backs", yaw_bins=[90.0, 180.0]))
+    table = errors_by_yaw([read_evaluation(folder) for folder in folders])
+    assert table[["dataset", "seed", "yaw", "n"]].values.tolist() == [["heads", 0, 0, 8], ["heads", 1, 0, 8]]
+    assert table["geodesic"].tolist() == pytest.approx([3 * ERRORS.mean()] * 2, abs=1e-4)
+    for dataset, points in (("heads", 1), ("backs", 0)):
+        (axes,) = error_by_yaw(table[table["dataset"] == dataset], ["baseline"]).axes
+        assert len(axes.lines[0].get_xdata()) == points
+
+
+# costs and probes
+
+
+def test_costs_join_every_arm_with_its_own_pretraining():
+    pretrainings = [
+        training(
+            name, seed, {}, {"pretrain": 1, "recipe": f"{name}{seed}", "seconds": seconds, "backbone_passes": 1000}
+        )
+        for name, seconds in (("rotation", 120.0), ("simclr", 600.0))
+        for seed in (0, 1)
+    ]
+    arms = [
+        *(training("plain", s, {"init": "random"}, {"seconds": 60.0 * (1 + s)}) for s in (0, 1)),
+        *(training("pre", s, {"init": "encoder"}, {"device": "H100"}, encoder=f"simclr{s}") for s in (0, 1)),
+        training("given", 0, {"init": "imagenet"}, {}),
+        training("file", 0, {"init": "encoder"}, {}, encoder="f" * 64),
+    ]
+    table = costs(arms, pretrainings).set_index("arm")
+    assert table.loc["plain", ["start", "pretrain_passes", "finetune_passes", "finetune_minutes"]].tolist() == [
+        *("random", 0, 100, 1.5)
+    ]
+    assert table.loc["pre", ["start", "pretrain_minutes", "pretrain_passes"]].tolist() == ["ssl:simclr", 10, 1000]
+    assert table.loc["pre", "device"] == "cpu, 32-true and H100, 32-true"
+    assert table.loc["given", "start"] == "imagenet"
+    assert table.loc[["given", "file"], ["pretrain_minutes", "pretrain_passes"]].isna().all(axis=None)
+    with pytest.raises(UserError, match="pre/seed0: its pre-training gone is missing"):
+        costs([training("pre", 0, {"init": "encoder"}, {}, encoder="gone")], pretrainings)
+
+
+def test_probes_begin_with_the_untrained_backbone_and_count_images():
+    history = {"epoch": [1, 2], "val_probe_mae_deg": [9.0, 8.0], "backbone_passes": [64, 64]}
+    probed = training("simclr", 0, {}, {"pretrain": 1, "untrained_probe_mae_deg": 12.0}, history)
+    without = training("rotation", 0, {}, {"pretrain": 1}, {"epoch": [1], "backbone_passes": [64]})
+    assert probes([probed, without]).to_numpy().tolist() == [
+        ["simclr", 0, 0, 12.0, 0],
+        ["simclr", 0, 1, 9.0, 64],
+        ["simclr", 0, 2, 8.0, 128],
+    ]
+
+
+# labels
+
+BUDGETS = {  # people, share of each one's 100 images
+    "1_person": (1, 0.5),
+    "2_people": (2, 0.5),
+    "4_people": (4, 0.5),
+    "8_people": (8, 0.5),
+    "10_percent": (8, 0.1),
+    "all": (8, 1.0),
+}
+
+
+def labelled_study(gain: float) -> tuple[list[Evaluated], list[Trained]]:
+    """20 degrees with 50 labelled images and 2 degrees less with every doubling; `arm` is better by `gain`."""
+    evaluations, trainings = [], []
+    for (variation, (people, share)), stem, seed in product(BUDGETS.items(), ("baseline", "arm"), (0, 1)):
+        images, name = round(people * share * 100), f"{stem}-{variation}"
+        error = 20 - 2 * np.log2(images / 50) - gain * (stem == "arm") + (0.5 if seed else -0.5)
+        evaluations.append(
+            Evaluated({"dataset": "heads", "arm": name, "seed": seed, "mae": error}, pd.DataFrame(), "test")
+        )
+        params = {"labels": {"subjects": people, "fraction": share, "redraw": False}}
+        trainings.append(training(name, seed, params, {"labelled_subjects": people, "labelled_images": images}))
+    return evaluations, trainings
+
+
+def test_label_curves_vary_in_people_or_in_images_of_the_same_people():
+    table = label_curve(*labelled_study(2), "mae")
+    of_baseline = table[table["arm"] == "baseline"].groupby("curve", sort=False)["variation"].agg(list)
+    assert of_baseline.to_dict() == {
+        "people, 50% of each one's images": ["1_person", "2_people", "4_people", "8_people"],
+        "images of 8 people": ["10_percent", "8_people", "all"],
+    }
+    first = table[(table["arm"] == "baseline") & (table["variation"] == "1_person")].iloc[0]
+    assert (first["labelled_images"], first["mean"], first["low"], first["high"]) == (50, 20, 19.5, 20.5)
+
+
+@pytest.mark.parametrize(("gain", "share"), [(2, 0.5), (1, 1 / np.sqrt(2)), (0, 1)])
+def test_labels_saved_by_an_arm_that_is_better_by_a_known_amount(gain, share):
+    table = labels_saved(label_curve(*labelled_study(gain), "mae"), "baseline")
+    at_largest = table[table["question"] == "baseline at its largest budget"].set_index("curve")
+    assert set(at_largest.index) == {"people, 50% of each one's images", "images of 8 people"}
+    assert at_largest["share"].tolist() == pytest.approx([share, share], abs=1e-3)
+    people = table[table["curve"].str.startswith("people") & (table["question"] == "arm at a budget")]
+    at = people.set_index("variation")
+    assert at.loc["2_people", ["labels", "baseline_labels"]].tolist() == pytest.approx([100, 100 / share], abs=0.1)
+    if gain:
+        assert np.isnan(at.loc["8_people", "baseline_labels"]), "more than any budget that was measured"
+
+
+def test_labels_needed_are_never_extrapolated():
+    curve = pd.DataFrame({"labelled_images": [10.0, 100, 1000], "mean": [9.0, 5.0, 6.0]})
+    assert labels_needed(curve, 7) == (pytest.approx(10**1.5), False)
+    assert labels_needed(curve, 4.9) == (pytest.approx(np.nan, nan_ok=True), False)
+    assert labels_needed(curve, 9.5) == (10, True), "the smallest budget does: an upper bound"
+
+
+def test_budgets_are_told_apart_by_people_and_images():
+    few, same, half = Labels(subjects=2), Labels(subjects=2, redraw=True), Labels(subjects=2, fraction=0.5)
+    assert not several_budgets({"a": few, "b": half})
+    assert not several_budgets({"a-x": few, "a-y": same})
+    assert several_budgets({"a-x": few, "a-y": half})
+
+
+def test_what_all_arms_share_is_said_once():
+    facts = {"a": {"epochs": "3", "init": "random"}, "b": {"epochs": "3", "init": "imagenet"}}
+    assert _folded(facts) == {"": {"epochs": "3"}, "a": {"init": "random"}, "b": {"init": "imagenet"}}
+    assert _folded({"a": facts["a"]}) == {"a": facts["a"]}

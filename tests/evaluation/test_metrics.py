@@ -1,0 +1,69 @@
+"""Errors and comparisons against values worked out by hand or by SciPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.transform import Rotation
+
+from pipeline_steps.evaluation.metrics import align, image_errors, prediction_table, summarise
+from pipeline_steps.params.sections import Evaluation
+from pipeline_steps.pose.geometry import euler_to_matrix, matrix_to_euler
+
+
+def test_errors_of_a_turn_about_one_axis():
+    label = np.zeros((1, 3))
+    predicted = euler_to_matrix(np.array([[12.0, 0, 0]]))
+    errors = image_errors(label, euler_to_matrix(label), predicted).iloc[0]
+    assert errors["yaw"] == pytest.approx(12)
+    assert errors["mae"] == pytest.approx(4)
+    assert errors["geodesic"] == pytest.approx(12)
+    assert errors["maev"] == pytest.approx(8), "two of the three axes move by 12 degrees"
+
+
+def test_angles_wrap():
+    label, predicted = np.array([[0.0, 0.0, 179.0]]), np.array([[0.0, 0.0, -179.0]])
+    errors = image_errors(label, euler_to_matrix(label), euler_to_matrix(predicted)).iloc[0]
+    assert errors["roll"] == pytest.approx(2)
+
+
+def test_alignment_removes_a_constant_turn_of_the_head_frame():
+    labels = Rotation.random(50, random_state=0)
+    offset = Rotation.from_euler("xyz", [5, -3, 8], degrees=True)
+    aligned = align(labels.as_matrix(), (labels * offset).as_matrix())
+    np.testing.assert_allclose(aligned, labels.as_matrix(), atol=1e-9)
+
+
+def table(euler: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    ids = [f"i{n}" for n in range(len(euler))]
+    subjects = [f"s{n % 5}" for n in range(len(euler))]
+    return prediction_table(ids, subjects, euler_to_matrix(euler), euler, euler_to_matrix(predicted))
+
+
+def test_what_a_label_does_not_say_has_no_error():
+    euler = np.array([[-45.0, 10, np.nan], [15, 0, np.nan]])
+    predicted = euler_to_matrix(np.array([[-42.0, 15, 70], [14, -3, 70]]))
+    unknown = np.full((2, 3, 3), np.nan)
+    summary = summarise(prediction_table(["a", "b"], ["s", "t"], unknown, euler, predicted), Evaluation())
+    assert (summary["yaw"], summary["pitch"]) == (pytest.approx(2), pytest.approx(4))
+    assert summary["mae"] == pytest.approx(3), "the mean of the known angles"
+    assert not {"roll", "geodesic", "maev", "aligned", "within_5"} & set(summary)
+    assert summary["by_yaw"][0] == {"low": -60.0, "high": -30.0, "n": 1, "mae": pytest.approx(4)}
+
+
+def test_summary_bins_and_counts():
+    euler = np.array([[-45.0, 0, 0], [15, 0, 0], [20, 0, 0]])
+    moved = euler + np.array([[3, 0, 0], [6, 0, 0], [12, 0, 0]])
+    summary = summarise(table(euler, moved), Evaluation())
+    assert summary["n"] == 3
+    assert summary["yaw"] == pytest.approx(7)
+    assert [summary[f"within_{limit}"] for limit in (5, 10, 15)] == pytest.approx([1 / 3, 2 / 3, 1])
+    bins = {(b["low"], b["high"]): (b["n"], b["geodesic"]) for b in summary["by_yaw"]}
+    assert bins[(-60.0, -30.0)] == (1, pytest.approx(3))
+    assert bins[(0.0, 30.0)] == (2, pytest.approx(9))
+    assert summary["mae_low"] <= summary["mae"] <= summary["mae_high"]
+
+
+def test_gimbal_lock_does_not_break_the_geodesic_error():
+    euler = np.array([[90.0, 10, 20]])
+    again = euler_to_matrix(matrix_to_euler(euler_to_matrix(euler)))
+    assert image_errors(euler, euler_to_matrix(euler), again)["geodesic"].iloc[0] < 1e-5

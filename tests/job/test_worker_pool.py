@@ -1,0 +1,51 @@
+"""Worker processes end with their step, and a killed one is an error of one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.worker_pool import worker_pool
+from tests.conftest import ROOT
+
+STEP_THAT_IS_KILLED = """
+import os, signal, sys, time
+from multiprocessing import get_context
+from pipeline_steps.job.worker_pool import worker_pool
+
+if __name__ == "__main__":
+    with worker_pool(2, get_context(sys.argv[1])) as pool:
+        pool.submit(time.sleep, 600)
+        pool.submit(os.getpid).result()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""One of its workers is at work then, the other waits for work."""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_log_of_a_killed_step_comes_to_its_end(method: str, tmp_path: Path):
+    """Under Snakemake, tee reads it to the end, which workers that lived on would keep away."""
+    script = tmp_path / "step.py"
+    script.write_text(STEP_THAT_IS_KILLED)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script), method]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def lose_a_worker(method: str) -> None:
+    with worker_pool(1, get_context(method)) as pool:
+        os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
+        pool.submit(time.sleep, 0).result()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_killed_worker_is_an_error_of_one_line(method: str):
+    with pytest.raises(UserError, match="a worker process was killed"):
+        lose_a_worker(method)

@@ -1,0 +1,11 @@
+"""Writes the JSON schema by which editors check params.yaml: python -m workflow.commands.schema."""
+
+from pathlib import Path
+
+from pipeline_steps.job.files import write_json
+from workflow.params import Params
+
+SCHEMA = Path(__file__).parent / "params.schema.json"
+
+if __name__ == "__main__":
+    write_json(SCHEMA, Params.model_json_schema())
