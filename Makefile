@@ -3,7 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 SEED ?= 0
-STUDY := $(shell sed -n 's/^study: *//p' params.yaml)
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,16 +14,15 @@ help:  ## List the targets
 
 reproduce: .venv/installed  ## Run the default study from data to table and report
 	$(RUN) snakemake --quiet rules
-	@echo; cat results/$(STUDY)/compare/table.md; echo
-	@echo "table    results/$(STUDY)/compare/table.md"
-	@echo "report   results/$(STUDY)/report.html"
-	@echo "models   results/$(STUDY)/finetune/*/seed*/model.safetensors"
-	@echo "runs     make ui"
+	@$(RUN) python -m workflow.commands.outcome
 
-export: .venv/installed  ## Export a model for use elsewhere: make export [ARM=NAME SEED=0], else the best on validation people
+why: .venv/installed  ## Say why each job would run that snakemake would run now
+	@$(RUN) python -m workflow.why
+
+export: .venv/installed  ## Export a model for use elsewhere: make export [ARM=NAME SEED=0], else the best on validation subjects
 	@set -e; export PATH="$(abspath $(BIN)):$$PATH"; \
-		made=$(if $(ARM),results/$(STUDY)/export/$(ARM)/seed$(SEED)/recipe.json,$$(python -m workflow.commands.best_model)); \
-		snakemake $$made --quiet rules; echo "model    $$(dirname $$made)/"
+		sealed=$$(python -m workflow.commands.best_model $(if $(ARM),--arm $(ARM) --seed $(SEED))); \
+		snakemake $$sealed --quiet rules; echo "model    $$(dirname $$sealed)/"
 
 page: .venv/installed  ## Show head poses on a local page: make page MODEL=results/.../model.onnx
 	@$(RUN) python -m pipeline_steps.page $(MODEL)
@@ -69,4 +67,4 @@ test: .venv/installed lint  ## Set up, lint, and run all tests
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .snakemake .recipes data results checkpoints logs mlflow.db mlartifacts
 
-.PHONY: help reproduce export page ui watch compare results record bench drill audit lint test clean
+.PHONY: help reproduce why export page ui watch compare results record bench drill audit lint test clean

@@ -1,5 +1,5 @@
 # Self-supervised learning for head pose estimation: from data to the table of results.
-# Parameters: params.yaml, checked before anything runs. Other studies: --configfile studies/NAME.yaml, one on top of another
+# Parameters: params.yaml, checked before anything runs. Another study: --configfile studies/NAME.yaml
 import os
 import shlex
 import sys
@@ -15,45 +15,63 @@ shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 from pipeline_steps.job.errors import UserError
 
-
-configfile: f"{workflow.basedir}/params.yaml"
-
-
 try:
-    from workflow.params import parse_params
+    from workflow import layout
+    from workflow.freshness.profile import require_profile
+    from workflow.freshness.state import State
+    from workflow.params import load_params
     from workflow.plan import Plan
-    from workflow.freshness.dates import Upkeep
 
-    plan = Plan(parse_params(config, "params.yaml (with overlays)"))
-    upkeep = Upkeep(plan)
-    upkeep.write_recipes()
+    params = load_params(
+        workflow.config_settings.configfiles, workflow.config_settings.config
+    )
+    plan = Plan(params)
+    state = State(plan.jobs)
+    state.write_recipes()
 except UserError as error:
     raise WorkflowError(str(error))
 
-params = plan.params
 os.environ.setdefault("MLFLOW_TRACKING_URI", params.tracking.uri)
 if not params.tracking.enabled:
     os.environ["HEADPOSE_TRACKING"] = "off"
 
 
 def recipe_of(folder):
-    """The recipe by which the results in a folder, which may hold wildcards, are to be made."""
-    return lambda wildcards: plan.recipe_file(folder.format(**wildcards))
+    """The recipe of the job whose results belong in a folder; its date alone decides whether the job runs."""
+
+    def path(wildcards):
+        require_profile(workflow)
+        job = plan.jobs.get(folder.format(**wildcards))
+        if job is None:
+            raise WorkflowError(
+                f"{folder.format(**wildcards)}: this study plans no such job"
+            )
+        return str(job.recipe_file)
+
+    return path
 
 
-def dated(file, of):
-    """Another job's result as input of the results in a folder: its date counts where both jobs have to run again.
+def result(*files, of):
+    """Files of other jobs that the job of a folder reads, with the seals that say that they are complete.
 
-    What another study has replaced since, in a folder that studies share, is made once more as it was, and what was
-    made from it stays.
+    A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study.
     """
-    current = upkeep.is_current(os.path.dirname(file)) or upkeep.is_current(of)
-    return ancient(file) if current else file
+
+    def paths(wildcards):
+        if state.is_current(of.format(**wildcards)):
+            return []
+        found = [file.format(**wildcards) for file in files]
+        sealed = [layout.seal(os.path.dirname(path)) for path in found]
+        return list(dict.fromkeys([*found, *sealed]))
+
+    return paths
 
 
-def result(file, of):
-    """As `dated`, where both hold wildcards."""
-    return lambda wildcards: dated(file.format(**wildcards), of.format(**wildcards))
+def seals(folders, of=None):
+    """Seals of the results in folders, as `result` where they are read by the job of a folder."""
+    if of and state.is_current(of):
+        return []
+    return [layout.seal(folder) for folder in folders]
 
 
 include: "workflow/rules/data.smk"
@@ -64,22 +82,21 @@ include: "workflow/rules/evaluation.smk"
 rule all:
     default_target: True
     input:
-        f"{plan.comparison}/recipe.json",
-        f"{plan.report}/recipe.json",
+        seals([plan.comparison, plan.report]),
 
 
 rule all_data:
     input:
-        *(f"{plan.crops(name)}/recipe.json" for name in plan.datasets()),
-        *(f"{plan.split(name)}/recipe.json" for name in plan.datasets()),
-        *(f"{folder}/recipe.json" for folder in plan.cards()),
+        seals(plan.crops(name) for name in plan.datasets()),
+        seals(plan.splits()),
+        seals(plan.cards()),
 
 
 rule all_pretrained:
     input:
-        *(f"{folder}/recipe.json" for folder in plan.pretrainings()),
+        seals(plan.pretrainings()),
 
 
 rule all_finetuned:
     input:
-        *(f"{folder}/recipe.json" for folder in plan.finetunings()),
+        seals(plan.finetunings()),

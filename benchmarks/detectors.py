@@ -18,7 +18,7 @@ from typer import Argument, Option
 from benchmarks.measure import CORES
 from pipeline_steps.datasets.aflw2000 import Aflw2000
 from pipeline_steps.job.command_line import main
-from pipeline_steps.job.files import whole_file
+from pipeline_steps.job.files import atomic_write
 from pipeline_steps.prediction.detector import FaceDetector
 
 Detector = Callable[[np.ndarray], np.ndarray]
@@ -136,7 +136,7 @@ def detectors(
             print(f"{name}: not installed ({error})")
             continue
         rows.append({"detector": name, "licence": licence, **measured(detect, pictures)})
-    with whole_file(output) as temporary:
+    with atomic_write(output) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.2f")
     print(f"{len(pictures)} pictures, {CORES} CPU cores")
     print(pd.read_csv(output).to_markdown(index=False))

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline_steps.job.worker_pool import worker_pool
 from pipeline_steps.network.backbones import Backbone
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params.sections import Training
-from pipeline_steps.pretext.base import PretextTask
+from pipeline_steps.params.steps import Auxiliary
 from pipeline_steps.pretext.puzzling import Puzzling
 from pipeline_steps.tracking.runs import TrackedRun
 from pipeline_steps.training.data import Batch, CropDataset, train_loader, validation_loader
@@ -29,6 +29,7 @@ from pipeline_steps.training.fit import fit, resolve_precision
 from pipeline_steps.training.multi_task import Labelled, MultiTask
 
 AUGMENTATION = Augmentation(brightness=0.3, contrast=0.3, saturation=0.3, grayscale=0.1, scale=(0.8, 1.0), shift=0.1)
+PUZZLING = {"puzzling": Auxiliary(weight=1.0, task=Puzzling())}
 UNMEASURED, MEASURED = 5, 60
 """Steps of each kind, which take turns: a shared machine's speed drifts by more than is looked for."""
 Step = Callable[[], int]
@@ -66,17 +67,16 @@ class _InTurns(DataLoader[Batch]):
 
 
 def _step_rates(
-    backbone: str, tasks: dict[str, PretextTask], data: CropDataset, batch_size: int, plain: Sequence[Step] = ()
+    backbone: str, auxiliary: Mapping[str, Auxiliary], data: CropDataset, batch_size: int, plain: Sequence[Step] = ()
 ) -> list[float]:
     """Images a second by our data path, on a batch that lies on the device, and by each plain loop."""
     training = Training(epochs=1, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
-    network = HybridNetwork(backbone, "rotation_6d", tasks)
-    module = MultiTask(network, tasks, {}, "siamese", training, data.size, 0)
+    module = MultiTask(HybridNetwork(backbone, "rotation_6d", auxiliary), training, data.size, 0)
     few = validation_loader(CropDataset(data.crops, ["0000000", "0000001"]), batch_size)
     resident = {k: v.to(DEVICE) for k, v in data.__getitems__(list(range(batch_size))).items()}
     loader = _InTurns(train_loader(data, batch_size, 0), resident, plain)
     with tempfile.TemporaryDirectory() as folder:
-        fit(module, {"labelled": loader}, few, training, Path(folder), "bench", TrackedRun())
+        fit(module, {"labelled": loader}, few, Path(folder), "bench", TrackedRun())
     return [batch_size / median(seconds[UNMEASURED:]) for seconds in loader.seconds]
 
 
@@ -112,7 +112,7 @@ def _step_rows(backbone: str, size: int, batch_size: int, compile_too: bool) -> 
         write_noise(crops, images, size)
         data = CropDataset(crops, [f"{i:07d}" for i in range(images)], True)
         read, resident, bare, *compiled = _step_rates(backbone, {}, data, batch_size, plain)
-        hybrid, hybrid_resident = _step_rates(backbone, {"puzzling": Puzzling()}, data, batch_size)
+        hybrid, hybrid_resident = _step_rates(backbone, PUZZLING, data, batch_size)
     reach, unit = ">= 0.95" if DEVICE == "cuda" else ">= 0.97", "images/s"
     return [
         Row(f"baseline's step, {name}", read, "the same on a batch that lies on the device", resident, unit, reach),
@@ -128,10 +128,9 @@ def _step_rows(backbone: str, size: int, batch_size: int, compile_too: bool) -> 
 def _siamese(backbone: str, size: int, batch_size: int) -> Row:
     """Pose view and puzzle view through the backbone as one batch, against one after the other."""
     torch.manual_seed(0)
-    tasks: dict[str, PretextTask] = {"puzzling": Puzzling()}
-    network = HybridNetwork(backbone, "rotation_6d", tasks).to(DEVICE).to(memory_format=torch.channels_last)
+    network = HybridNetwork(backbone, "rotation_6d", PUZZLING).to(DEVICE).to(memory_format=torch.channels_last)
     training = Training(epochs=1, batch_size=batch_size, learning_rate=1e-3, augmentation=AUGMENTATION)
-    module = MultiTask(network, tasks, {}, "siamese", training, size, 0).to(DEVICE)
+    module = MultiTask(network, training, size, 0).to(DEVICE)
     images = torch.rand(batch_size, 3, size, size, device=DEVICE).contiguous(memory_format=torch.channels_last)
     rotation = torch.eye(3, device=DEVICE).expand(batch_size, 3, 3)
     labelled = Labelled(images, rotation, torch.zeros(batch_size, 3, device=DEVICE))
@@ -150,9 +149,10 @@ def _siamese(backbone: str, size: int, batch_size: int) -> Row:
     def one_by_one() -> int:
         with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat):
             rotated = network(images)
-            view = tasks["puzzling"].views(images, torch.Generator().manual_seed(0))
+            task = PUZZLING["puzzling"].task
+            view = task.views(images, torch.Generator().manual_seed(0))
             maps = network.backbone.maps(view.inputs.contiguous(memory_format=torch.channels_last)).float()
-            loss, _ = tasks["puzzling"].loss(network.auxiliary("puzzling", tasks["puzzling"], maps), view.targets)
+            loss, _ = task.loss(network.auxiliary_outputs("puzzling", maps), view.targets)
         assert network.pose_head is not None
         backward([(rotated - rotation).square().mean(), loss])
         return batch_size

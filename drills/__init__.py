@@ -1,1 +1,1 @@
-"""Faults on purpose, and what is left afterwards."""
+"""Faults on purpose, and whether a study recovers from them."""

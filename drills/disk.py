@@ -1,4 +1,4 @@
-"""A disk from which a power failure takes what has not reached it. Needs Linux and root, for its mounts."""
+"""A disk that loses unwritten data in a simulated power failure. Needs Linux, and root for mounting."""
 
 import os
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 from pipeline_steps.job.errors import UserError
 
 MOUNT = "loop,noauto_da_alloc,commit=1"
-"""Names reach the image within a second, their content only after half a minute, unless a program waits for it."""
+"""File names reach the disk image within a second, their content only after half a minute, unless a program syncs."""
 
 
 class Disk:
-    """A file system in an image file, mounted where the study runs."""
+    """A file system in a disk image, mounted where the study runs."""
 
     def __init__(self, image: Path, folder: Path) -> None:
         self.image, self.folder = image, folder
@@ -22,15 +22,15 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount the image; its journal is replayed."""
+        """Mount the disk image; its journal is replayed."""
         _system("mount", "-o", MOUNT, str(self.image), str(self.folder))
 
     def unmount(self) -> None:
-        """Take it from its folder."""
+        """Unmount it."""
         _system("umount", str(self.folder))
 
-    def lose_what_is_not_on_it(self) -> int:
-        """Go back to what has reached the image; returns the number of files that are gone or cut off by that."""
+    def lose_unwritten_data(self) -> int:
+        """Return to the data that have reached the disk image; gives the number of files lost or truncated."""
         before = self._sizes()
         survived = self.image.with_suffix(".survived")
         _system("cp", "--sparse=always", str(self.image), str(survived))
@@ -45,7 +45,7 @@ class Disk:
 
 
 def _system(*command: str) -> None:
-    environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}  # where only root's PATH looks
+    environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}  # not in everybody's PATH
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command)}: {done.stderr.strip()}; mounting a file system needs root")

@@ -1,7 +1,7 @@
-"""SIGKILL at random moments of a study, against the same study left alone: python -m drills.kills [--kills N].
+"""SIGKILL at random moments of a study, compared with the same study undisturbed: python -m drills.kills [--kills N].
 
-What is killed is drawn each time: `everything` (snakemake and its steps at once, as when the machine goes down),
-`step` (the steps alone, as when memory runs out), or `snakemake` (alone: its steps live on while the next one starts).
+The victim is drawn each time: `everything` (snakemake and its steps at once, as when the machine goes down), `step`
+(only the steps, as when memory runs out), or `snakemake` (only snakemake; its steps continue while the next starts).
 """
 
 import os
@@ -23,11 +23,11 @@ from pipeline_steps.job.files import write_text
 
 VICTIMS = ("everything", "step", "snakemake")
 PAUSE_SECONDS = (3.0, 25.0)
-"""From a start to its kill; the first step of a start begins its work after ten seconds or so."""
+"""Least and most time from a start to its kill; the first step starts working after about ten seconds."""
 
 
 def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> dict[str, str | int] | None:
-    """Kill, and say which steps were at work; None where there were none."""
+    """Kill the victim and return which steps were running; None where there were none."""
     steps = world.steps()
     if victim == "step":
         for step in steps:
@@ -40,7 +40,7 @@ def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> dict[st
 
 
 def report(outcome: Outcome) -> str:
-    """The outcome in words and a table."""
+    """The page with the outcome, in words and as a table."""
     rows = outcome.rows
     steps = sorted({step for steps in rows["steps"] for step in steps.split()})
     table = pd.DataFrame(
@@ -51,27 +51,27 @@ def report(outcome: Outcome) -> str:
             for victim in VICTIMS
         }
     )
-    table.index.name = "at work when killed"
+    table.index.name = "running when killed"
     counted = ", ".join(f"{(rows['killed'] == victim).sum()} times {victim}" for victim in VICTIMS)
     return f"""# Kills at random moments
 
-`make drill` wrote this page. One study, {outcome.epochs[0]} epochs of training, was started and killed by SIGKILL
+`make drill` wrote this page. One study with {outcome.epochs[0]} epochs of training was started and killed by SIGKILL
 {len(rows)} times ({counted}); {outcome.ending}.
 {outcome.in_words()}
 
 {table.to_markdown()}
 
-`everything`: snakemake and its steps at once, as when the machine goes down. `step`: the steps alone, as when
-memory runs out. `snakemake`: alone; its steps live on, beside those of the next start.
+`everything`: snakemake and its steps at once, as when the machine goes down. `step`: only the steps, as when
+memory runs out. `snakemake`: only snakemake; its steps continue, alongside those of the next start.
 """
 
 
 def drill(
-    kills: Annotated[int, Option(min=1, help="how often to kill")] = 24,
-    seed: Annotated[int, Option(help="of the moments and what is killed")] = 0,
+    kills: Annotated[int, Option(min=1, help="number of kills")] = 24,
+    seed: Annotated[int, Option(help="for the moments and victims")] = 0,
     output: Annotated[Path, Option(help="page to write")] = Path("docs/drill.md"),
 ) -> None:
-    """Kill a study at random moments, and compare what came out with the same study left alone."""
+    """Kill a study at random moments, and compare the results with those of the undisturbed study."""
     folder = Path(mkdtemp(prefix="drill-")).resolve()
     alone, disturbed = World(folder / "alone"), World(folder / "killed")
     chance = random.Random(seed)

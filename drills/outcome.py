@@ -1,4 +1,4 @@
-"""A study disturbed again and again, against the same study left alone."""
+"""A study that is disturbed repeatedly, compared with the same study undisturbed."""
 
 import random
 import subprocess
@@ -12,13 +12,15 @@ from drills.world import World, require_equal
 from pipeline_steps.job.errors import UserError
 
 Disturb = Callable[["subprocess.Popen[bytes]"], dict[str, str | int] | None]
-"""What strikes a running snakemake: says what it did, or None where no step was at work."""
+"""Disturbs a running snakemake; returns what it did, or None where no step was running."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """rows: one per disturbance; runs: how often the study came to its end under them; epochs, seconds: of the study
-    left alone, and of all those runs; compared: files of a run and of the study left alone, equal in every run.
+    """rows: one per disturbance. runs: how often the disturbed study was completed.
+
+    epochs, seconds: those of the undisturbed study, and those of all disturbed runs. compared: number of files in which
+    every run equals the undisturbed study.
     """
 
     rows: pd.DataFrame
@@ -29,16 +31,18 @@ class Outcome:
 
     @property
     def ending(self) -> str:
-        """How the disturbed study went on in the end."""
-        return "then it ran to its end" if self.runs == 1 else f"it came to its end {self.runs} times, begun anew"
+        """How the disturbed study ended."""
+        return (
+            "then it was completed" if self.runs == 1 else f"it was completed {self.runs} times, each time from scratch"
+        )
 
     def in_words(self) -> str:
         """What was compared, and what the disturbances cost."""
         longer = self.seconds[1] / self.seconds[0] / self.runs
         again = self.epochs[1] - self.epochs[0] * self.runs
         runs = "the run" if self.runs == 1 else f"each of {self.runs} runs"
-        return f"""All {self.compared} files compared (crops, weights, histories without their times, predictions,
-tables) of {runs} equal those of the same study left alone, to the bit. It took {longer:.1f} times as long, with
+        return f"""All {self.compared} files compared (crops, weights, histories without times, predictions, tables)
+of {runs} equal those of the undisturbed study, to the bit. It took {longer:.1f} times as long, with
 {len(self.rows)} more starts and {again} more epochs."""
 
 
@@ -50,10 +54,11 @@ def disturbed_outcome(
     chance: random.Random,
     disturb: Disturb,
 ) -> Outcome:
-    """Run one world alone; start the other until it has been disturbed often enough, then run it to its end.
+    """Complete one world undisturbed; start and disturb the other until it has been disturbed `times` times.
 
-    One that comes to its end earlier is compared and begins anew. pause_seconds: least and most from a start to its
-    disturbance. Raises UserError where snakemake fails by itself, or the two worlds differ in the end.
+    If the disturbed world is completed before that, it is compared and starts from scratch. pause_seconds: least and
+    most time from a start to its disturbance. Raises UserError where snakemake fails by itself, or where the results of
+    the two worlds differ.
     """
     start = time.perf_counter()
     alone.run()
@@ -71,9 +76,11 @@ def disturbed_outcome(
         else:
             disturbed.wait_for_steps()
             if code:
-                raise UserError(f"snakemake failed by itself after {len(rows)} of {times}:\n{disturbed.said()[-2000:]}")
+                raise UserError(
+                    f"snakemake failed by itself after {len(rows)} of {times}:\n{disturbed.output()[-2000:]}"
+                )
             require_equal(alone, disturbed)
-            disturbed.begin_anew()
+            disturbed.start_from_scratch()
             runs += 1
         process.wait()
         disturbed.run("--unlock")

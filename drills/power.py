@@ -1,7 +1,7 @@
-"""Power failures at random moments of a study, against the same study left alone: python -m drills.power.
+"""Power failures at random moments of a study, compared with the same study undisturbed: python -m drills.power.
 
-The study runs on a file system in an image file. A failure kills every process, and what had reached the image by then,
-which is less than what had been written, is all that the next start finds. Needs Linux and root, for its mounts.
+The study runs on a file system in a disk image. A failure kills every process, and the next start finds only the data
+that had reached the disk image by then, which is less than what had been written. Needs Linux, and root for mounting.
 """
 
 import os
@@ -26,41 +26,41 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import write_text
 
 PAUSE_SECONDS = (8.0, 40.0)
-"""From a start to its failure."""
+"""Least and most time from a start to the failure."""
 
 
 def fail(world: World, disk: Disk, process: subprocess.Popen[bytes]) -> dict[str, str | int]:
-    """Kill everything, lose what is not on the disk, and say which steps were at work and how many files are lost."""
+    """Kill everything and lose unwritten data; return which steps were running and how many files were lost."""
     steps = world.steps()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     psutil.wait_procs(steps)
-    return {"steps": " ".join(names_of(steps)), "lost": disk.lose_what_is_not_on_it()}
+    return {"steps": " ".join(names_of(steps)), "lost": disk.lose_unwritten_data()}
 
 
 def report(outcome: Outcome) -> str:
-    """The outcome in words."""
+    """The page with the outcome."""
     lost = outcome.rows["lost"]
     hit = Counter(step for steps in outcome.rows["steps"] for step in steps.split())
-    at_work = ", ".join(f"{step} {count}" for step, count in sorted(hit.items()))
+    running = ", ".join(f"{step} {count}" for step, count in sorted(hit.items()))
     return f"""# Power failures at random moments
 
-`python -m drills.power`, as root, wrote this page. One study, {outcome.epochs[0]} epochs of training, ran on an ext4
-file system (`{MOUNT}`) in an image file. {len(lost)} times everything was killed, and only what had
-reached the image was left for the next start; {outcome.ending}. Each time, {lost.min()} to {lost.max()} files
-that programs had seen as written were gone or cut off.
+`python -m drills.power`, as root, wrote this page. One study with {outcome.epochs[0]} epochs of training ran on an ext4
+file system (`{MOUNT}`) in a disk image. {len(lost)} times everything was killed, and the next start found only
+the data that had reached the disk image; {outcome.ending}. Each time, {lost.min()} to {lost.max()} files
+that programs had written were lost or truncated.
 
 {outcome.in_words()}
-Steps at work when the power failed: {at_work}.
+Steps running when the power failed: {running}.
 """
 
 
 def drill(
     failures: Annotated[int, Option(min=1, help="how often the power fails")] = 12,
-    seed: Annotated[int, Option(help="of the moments")] = 0,
+    seed: Annotated[int, Option(help="for the moments of failure")] = 0,
     output: Annotated[Path, Option(help="page to write")] = Path("docs/power_drill.md"),
 ) -> None:
-    """Let the power fail at random moments, and compare what came out with the same study left alone."""
+    """Simulate power failures at random moments, and compare the results with those of the undisturbed study."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise UserError("this drill mounts a file system: run it as root, on Linux")
     folder = Path(mkdtemp(prefix="drill-")).resolve()

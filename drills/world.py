@@ -1,4 +1,4 @@
-"""A small study in a folder of its own, to be disturbed, and compared with another that was left alone."""
+"""A small study in a folder of its own, to be disturbed or to be compared with."""
 
 import os
 import re
@@ -29,30 +29,28 @@ class World:
         folder.mkdir(parents=True)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start snakemake in a process group of its own; what it says is appended to the log."""
+        """Start snakemake in a process group of its own; its output is appended to the log."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
         command += ["--snakefile", str(ROOT / "Snakefile"), *arguments, "--configfile", str(STUDY)]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        with self.log.open("ab") as said:
-            return subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
-            )
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def run(self, *arguments: str) -> None:
-        """Run snakemake to its end."""
+        """Run snakemake until it ends; UserError where it fails."""
         if self.start(*arguments).wait():
-            raise UserError(f"snakemake failed:\n{self.said()[-2000:]}")
+            raise UserError(f"snakemake failed:\n{self.output()[-2000:]}")
 
-    def said(self) -> str:
-        """All that snakemake and the steps have said."""
+    def output(self) -> str:
+        """All output of snakemake and the steps so far."""
         return self.log.read_text(errors="replace")
 
     def epochs(self) -> int:
-        """How many epochs of training have been run to their end."""
-        return len(re.findall(r"images/s", self.said()))
+        """How many epochs of training have been completed."""
+        return len(re.findall(r"images/s", self.output()))
 
     def steps(self) -> list[psutil.Process]:
-        """Processes that run a step for this folder."""
+        """Processes that run a step in this folder."""
         found = []
         for process in psutil.process_iter(["cmdline", "cwd"]):
             words = process.info["cmdline"] or []
@@ -60,17 +58,17 @@ class World:
                 found.append(process)
         return found
 
-    def begin_anew(self) -> None:
-        """Empty the folder; the log goes on."""
+    def start_from_scratch(self) -> None:
+        """Empty the folder; the log is kept."""
         shutil.rmtree(self.folder)
         self.folder.mkdir()
 
     def wait_for_steps(self) -> None:
-        """Return once no step is at work, also none that has outlived its snakemake."""
+        """Return once no step is running, including those that have outlived their snakemake."""
         psutil.wait_procs(self.steps())
 
-    def digests(self) -> dict[str, str]:
-        """Everything in which two runs must agree, by name: crops, weights, histories, predictions, tables."""
+    def contents(self) -> dict[str, str]:
+        """The content in which two runs must agree, by file: crops, weights, histories, predictions, tables."""
         found = {}
         for path in sorted(p for top in ("data/crops", "results") for p in (self.folder / top).rglob("*.*")):
             name = str(path.relative_to(self.folder))
@@ -82,7 +80,7 @@ class World:
 
 
 def names_of(steps: Sequence[psutil.Process]) -> list[str]:
-    """Which steps these processes are, sorted."""
+    """The steps that these processes run, sorted."""
     return sorted(
         word.removeprefix("pipeline_steps.")
         for step in steps
@@ -93,10 +91,10 @@ def names_of(steps: Sequence[psutil.Process]) -> list[str]:
 
 def require_equal(alone: World, disturbed: World) -> int:
     """The number of files compared; raise UserError where any differs."""
-    expected, found = alone.digests(), disturbed.digests()
+    expected, found = alone.contents(), disturbed.contents()
     if differ := {path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)}:
         raise UserError(
-            f"of what the study makes, these differ in {alone.folder} and {disturbed.folder}; look there for the first "
-            f"cause: {', '.join(sorted(differ))}"
+            f"these results differ in {alone.folder} and {disturbed.folder}; look there for the first cause: "
+            f"{', '.join(sorted(differ))}"
         )
     return len(expected)

@@ -1,4 +1,4 @@
-"""Test one trained model on one data set: a prediction per image, and errors with intervals.
+"""Evaluate one trained model on one data set: a prediction per image, and errors with intervals.
 
 python -m pipeline_steps.evaluate --recipe RECIPE --model model.safetensors --crops CROPS.h5 --split SPLIT.json
     --output DIR
@@ -17,10 +17,11 @@ from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.images.detail import limit_detail
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.files import whole_file, write_json
+from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.processor import use_processor
 from pipeline_steps.job.progress import logger
-from pipeline_steps.job.recipe import Inputs, read_recipe, seal
+from pipeline_steps.job.recipe import read_recipe
+from pipeline_steps.job.seal import Inputs, seal
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.pose.averaging import Predict, flip_tested
@@ -38,12 +39,11 @@ def evaluate(
 ) -> None:
     """Predict the test (or validation) images and summarise the errors."""
     use_processor(threads)
-    made, inputs = read_recipe(recipe), Inputs(model, crops, split)
-    params = made.params_as(EvaluateParams)
+    asked, inputs = read_recipe(recipe), Inputs(recipe, model, crops, split)
+    params = asked.params_as(EvaluateParams).evaluate
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
-    part = params.evaluate.part
-    chosen = set(getattr(read_split(split), part))
+    chosen = set(getattr(read_split(split), params.part))
     with CropFile(crops) as file:
         if str(file.size) != about["image_size"]:
             raise UserError(f"{crops}: crops of {file.size} px, but {model} was trained on {about['image_size']} px")
@@ -51,13 +51,14 @@ def evaluate(
         rows = np.array([i for i, s in enumerate(file.source_ids) if s in chosen and known[i]], int)
         if not len(rows):
             raise UserError(
-                f"{crops}: none of the {len(chosen)} {part} images has a pose label; take it out of test_on"
+                f"{crops}: none of the {len(chosen)} {params.part} images has a pose label; remove the data set from "
+                "test_on"
             )
         predict: Predict = partial(predict_rotations, network)
-        if params.evaluate.flip_test:
+        if params.flip_test:
             predict = partial(flip_tested, predict)
-        chunks, detail = np.array_split(rows, len(rows) // 4096 + 1), params.evaluate.detail
-        predicted = np.concatenate([predict(limit_detail(file.read(some), detail)) for some in chunks])
+        chunks = np.array_split(rows, len(rows) // 4096 + 1)
+        predicted = np.concatenate([predict(limit_detail(file.read(chunk), params.detail)) for chunk in chunks])
         table = prediction_table(
             [file.source_ids[i] for i in rows],
             [file.subjects[i] for i in rows],
@@ -65,15 +66,15 @@ def evaluate(
             file.euler_deg[rows],
             predicted,
         )
-    metrics = summarise(table, params.evaluate)
-    with track_run(made, output):
-        with whole_file(output / "predictions.parquet") as temporary:
+    metrics = summarise(table, params)
+    with track_run(asked, output):
+        with atomic_write(output / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
-        write_json(output / "metrics.json", {**made.job, **metrics})
+        write_json(output / "metrics.json", asked.job | metrics)
     shown = ", ".join(f"{name} {metrics[name]:.2f}" for name in ("mae", "geodesic") if name in metrics)
-    job = (made.job["arm"], made.job["seed"], made.job["dataset"])
-    logger.info("evaluate %s/seed%s on %s: %s degrees over %d images", *job, shown, len(table))
-    seal(made, output / "recipe.json", inputs)
+    names = (asked.job["arm"], asked.job["seed"], asked.job["dataset"])
+    logger.info("evaluate %s/seed%s on %s: %s degrees over %d images", *names, shown, len(table))
+    seal(asked, output, inputs)
 
 
 if __name__ == "__main__":

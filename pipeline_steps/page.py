@@ -1,8 +1,8 @@
-"""A page on this machine that shows the head pose in a photograph or before the camera.
+"""A page on this machine that shows head poses in a photograph or in front of the camera.
 
 python -m pipeline_steps.page model.onnx [--port 8000]
 
-Pictures are sent to this machine alone and kept nowhere.
+Images are sent to this machine alone and are not stored.
 """
 
 import io
@@ -17,22 +17,22 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from typer import Argument, Option
 
-from pipeline_steps.images.pictures import UNREADABLE, open_rgb
+from pipeline_steps.images.image_files import UNREADABLE, open_rgb
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.prediction.head_pose import HeadPose
 
 HOST = "127.0.0.1"
 LARGEST = 32 * 2**20
-"""Bytes of a picture that the page takes."""
+"""Bytes of the largest image that is accepted."""
 HTML = Path(__file__).parent / "prediction" / "page.html"
 
 
 def page_for(head_pose: HeadPose) -> FastAPI:
-    """The page at `/`, what it says of the model at `/about`, and `/predict`, which answers the bytes of a picture."""
+    """The page at `/`, facts about the model at `/about`, and `/predict`, which takes the bytes of an image."""
     about = head_pose.model.about
     app = FastAPI(openapi_url=None)
-    # other sites' scripts must not reach the page under a name of their own
+    # scripts of other sites must not reach the page under a host name of theirs
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
 
     @app.get("/")
@@ -53,12 +53,12 @@ def page_for(head_pose: HeadPose) -> FastAPI:
         async for part in request.stream():
             content += part
             if len(content) > LARGEST:
-                raise HTTPException(413, f"The picture is larger than {LARGEST // 2**20} MB.")
+                raise HTTPException(413, f"The image is larger than {LARGEST // 2**20} MB.")
         try:
-            picture = open_rgb(io.BytesIO(content))
-            poses = await run_in_threadpool(head_pose, picture, whole_image, flip_test)
+            image = open_rgb(io.BytesIO(content))
+            poses = await run_in_threadpool(head_pose, image, whole_image, flip_test)
         except UNREADABLE as error:
-            raise HTTPException(422, f"Not a picture that can be read: {brief(error)}") from error
+            raise HTTPException(422, f"Not an image that can be read: {brief(error)}") from error
         except UserError as error:
             raise HTTPException(409, str(error)) from error
         return [pose.record() for pose in poses]
@@ -71,14 +71,14 @@ def page(
     port: Annotated[int, Option(min=0, max=65535, help="of 127.0.0.1; 0 for a free one")] = 8000,
     threads: Annotated[int, Option(min=0, help="CPU threads, 0 for as many as there are cores")] = 0,
 ) -> None:
-    """Serve a page on this machine where one drops a photograph, or opens the camera, and sees how heads are turned."""
+    """Serve a page on this machine that shows the head poses in a dropped photograph or in the camera's images."""
     head_pose = HeadPose.load(model, threads)
     if head_pose.place is not None:
         head_pose.detector  # noqa: B018 - loaded now, not while the first visitor waits
     try:
         listening = socket.create_server((HOST, port))
     except OSError as error:
-        raise UserError(f"port {port}: cannot be had ({brief(error)}); give another with --port, or 0") from error
+        raise UserError(f"port {port}: cannot be used ({brief(error)}); give another with --port, or 0") from error
     with listening:
         print(f"page     http://{HOST}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
         uvicorn.Server(uvicorn.Config(page_for(head_pose), log_level="warning")).run([listening])

@@ -1,11 +1,11 @@
-"""Head poses of the people in pictures, folders, videos or before a camera.
+"""Head poses of the people in images, folders and videos, or in front of a camera.
 
 python -m pipeline_steps.predict model.onnx PATH... [--format csv|jsonl] [--output FILE] [--draw FOLDER]
 
-PATH: pictures, folders, patterns, videos, camera:0. A model comes from `export_model`. From Python:
+PATH: images, folders, patterns, videos, camera:0. A model comes from `export_model`. From Python:
 
 from pipeline_steps.predict import HeadPose
-poses = HeadPose.load("model.onnx")(picture)
+poses = HeadPose.load("model.onnx")(image)
 """
 
 import csv
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from typer import Argument, Exit, Option
 
 from pipeline_steps.job.command_line import main
-from pipeline_steps.job.files import whole_file
+from pipeline_steps.job.files import atomic_write
 from pipeline_steps.prediction.copies import Copies
 from pipeline_steps.prediction.frames import Frame, frames, is_camera, sources
 from pipeline_steps.prediction.head_pose import HeadPose, Pose
@@ -34,7 +34,7 @@ COLUMNS = ["file", "frame", "x0", "y0", "x1", "y1", "yaw", "pitch", "roll", *MAT
 
 
 class Format(StrEnum):
-    """How poses are written: CSV with a head line, or one JSON object a line."""
+    """How poses are written: CSV with a header, or one JSON object per line."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -47,7 +47,7 @@ class Write(Protocol):
 
 
 def writer(file: TextIO, form: Format) -> Write:
-    """What writes poses into an open file."""
+    """A function that writes poses into an open file."""
     if form is Format.CSV:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
@@ -68,23 +68,23 @@ def writer(file: TextIO, form: Format) -> Write:
 
 @contextmanager
 def _opened(output: Path) -> Iterator[TextIO]:
-    with whole_file(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file
 
 
 def _ended_by_hand(source: str) -> AbstractContextManager[None]:
-    """Lets Ctrl-C end a camera, which has no end of its own, and keep what was seen."""
+    """Lets Ctrl-C end a camera, which has no end of its own, without an error."""
     return suppress(KeyboardInterrupt) if is_camera(source) else nullcontext()
 
 
 def predict(
     model: Annotated[Path, Argument(help="model.onnx or model_int8.onnx of export_model")],
-    path: Annotated[list[str], Argument(help="pictures, folders, patterns, videos, or camera:0")],
+    path: Annotated[list[str], Argument(help="images, folders, patterns, videos, or camera:0")],
     form: Annotated[Format, Option("--format", help="how to write the poses")] = Format.CSV,
     output: Annotated[Path | None, Option(help="file to write to, instead of standard output")] = None,
-    draw: Annotated[Path | None, Option(help="folder for copies with the heads' axes")] = None,
-    whole_image: Annotated[bool, Option(help="pictures are crops of one head each: look for no face")] = False,
-    flip_test: Annotated[bool, Option(help="look at each head's mirror image too, for twice the time")] = False,
+    draw: Annotated[Path | None, Option(help="folder for copies with the heads' axes drawn on them")] = None,
+    whole_image: Annotated[bool, Option(help="images are crops of one head each; detect no faces")] = False,
+    flip_test: Annotated[bool, Option(help="average with the mirror image's prediction, for twice the time")] = False,
     smooth: Annotated[bool, Option(help="smooth the rotations over a video's time")] = False,
     threads: Annotated[int, Option(min=0, help="CPU threads, 0 for as many as there are cores")] = 0,
 ) -> None:
@@ -97,10 +97,10 @@ def predict(
             smoother = Smoother() if smooth else None
             with copies.of(source) if copies else nullcontext() as draw_copy, _ended_by_hand(source):
                 for frame in frames(source):
-                    if frame.picture is None:
+                    if frame.image is None:
                         unread += 1
                         continue
-                    poses = head_pose(frame.picture, whole_image, flip_test)
+                    poses = head_pose(frame.image, whole_image, flip_test)
                     if smoother:
                         poses = smoother(poses, frame.seconds)
                     write(frame, poses)

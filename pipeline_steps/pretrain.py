@@ -13,9 +13,10 @@ from typer import Option
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.processor import use_processor
-from pipeline_steps.job.recipe import Inputs, read_recipe, seal
+from pipeline_steps.job.recipe import read_recipe
+from pipeline_steps.job.seal import Inputs, seal
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.params.steps import PretrainParams
+from pipeline_steps.params.steps import Auxiliary, PretrainParams
 from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 from pipeline_steps.training.data import CropDataset, train_loader, validation_loader
@@ -37,19 +38,19 @@ def pretrain(
 ) -> None:
     """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
     use_processor(max(1, threads // devices))
-    made = read_recipe(recipe)
-    if equal and take_over(equal, made, output):
+    job_recipe = read_recipe(recipe)
+    if equal and take_over(equal, job_recipe, output):
         return
-    inputs = Inputs(crops, split)
-    params = made.params_as(PretrainParams)
+    inputs = Inputs(recipe, crops, split)
+    params = job_recipe.params_as(PretrainParams)
     parts = read_split(split)
     train, validation = CropDataset(crops, parts.train, True), CropDataset(crops, parts.validation)
-    tasks = {str(made.job["pretext"]): params.task}
+    pretext = str(job_recipe.job["pretext"])
     torch.manual_seed(params.seed)
-    network = HybridNetwork(params.backbone, None, tasks)
-    module = MultiTask(network, tasks, {}, "siamese", params.training, train.size, params.seed)
+    network = HybridNetwork(params.backbone, None, {pretext: Auxiliary(weight=1.0, task=params.task)})
+    module = MultiTask(network, params.training, train.size, params.seed)
     if len(validation) < 2:
-        raise UserError(f"{split}: a pre-training needs at least two images to validate on; raise validation_subjects")
+        raise UserError(f"{split}: pre-training needs at least two validation images; raise validation_subjects")
     probe = PoseProbe(validation)
     if params.training.choose == "probe" and not probe.possible:
         raise UserError(
@@ -57,22 +58,25 @@ def pretrain(
             "validation_subjects"
         )
     untrained = {"untrained_probe_mae_deg": round(probe.measure(network.backbone), 4)} if probe.possible else {}
-    with track_run(made, output) as run:
+    with track_run(job_recipe, output) as run:
         fitted = fit(
             module,
             {"unlabelled": train_loader(train, params.training.batch_size, params.seed, params.training.epoch_images)},
             validation_loader(validation, params.training.batch_size),
-            params.training,
             checkpoints,
-            f"pretrain {made.job['pretext']}/seed{params.seed}",
+            f"pretrain {pretext}/seed{params.seed}",
             run,
             best_by="val_probe_mae_deg" if params.training.choose == "probe" else None,
             callbacks=[probe],
             devices=devices,
         )
+        if fitted is None:
+            return
         about = {"backbone": params.backbone, "image_size": str(train.size)}
-        write_results(output, "encoder.safetensors", network.inference_state(), about, fitted, made, run, untrained)
-    seal(made, output / "recipe.json", inputs)
+        write_results(
+            output, "encoder.safetensors", network.inference_state(), about, fitted, job_recipe, run, untrained
+        )
+    seal(job_recipe, output, inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

@@ -1,9 +1,8 @@
-"""Write a stand-in archive: rendered heads in a data set's official layout.
+"""Write a stand-in archive: rendered heads in the official layout of a data set.
 
-python -m stand_ins LAYOUT OUTPUT --people N --images M --seed S [--size PX]
+python -m stand_ins LAYOUT OUTPUT --subjects N --images M --seed S [--size PX]
 """
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from pipeline_steps.job.command_line import main
+from pipeline_steps.job.progress import logger
 from stand_ins.aflw2000 import write_aflw2000
 from stand_ins.biwi import write_biwi
 from stand_ins.pointing04 import write_pointing04
@@ -18,7 +18,7 @@ from stand_ins.w300lp import write_w300lp
 
 
 class Layout(StrEnum):
-    """Names of the layouts."""
+    """Data sets whose layout can be written."""
 
     AFLW2000 = "aflw2000"
     BIWI = "biwi"
@@ -35,23 +35,23 @@ _WRITERS = {
 
 
 def stand_in(
-    layout: Annotated[Layout, Argument(help="whose layout")],
-    output: Annotated[Path, Argument(help="the archive: a zip for aflw2000 and w300lp, else a gzipped tar")],
-    people: Annotated[int, Option(help="how many people; biwi records four of its 20 twice")],
+    layout: Annotated[Layout, Argument(help="data set whose layout to write")],
+    output: Annotated[Path, Argument(help="archive to write: a zip for aflw2000 and w300lp, otherwise a gzipped tar")],
+    subjects: Annotated[int, Option(help="number of subjects; biwi records four of its 20 twice")],
     images: Annotated[
         int,
         Option(
-            help="pictures of each person; w300lp adds mirror images; biwi and pointing04 "
-            "count them in each recording or series"
+            help="number of images of each subject; for biwi and pointing04, of each recording or series; w300lp adds "
+            "mirror images"
         ),
     ],
     seed: Annotated[int, Option(min=0, help="the same seed gives the same bytes")] = 0,
-    size: Annotated[int | None, Option(min=48, max=2048, help="width in pixels; the official one if not given")] = None,
+    size: Annotated[int | None, Option(min=48, max=2048, help="width in pixels; by default the official one")] = None,
 ) -> None:
-    """Render the heads and write the archive, which is whole or not there."""
+    """Render the heads and write the archive."""
     write, official = _WRITERS[layout]
-    truth = write(output, people, images, seed, official if size is None else size)
-    logging.getLogger("headpose").info("%s: %d pictures of %d people", output, len(truth), truth["subject"].nunique())
+    truth = write(output, subjects, images, seed, official if size is None else size)
+    logger.info("%s: %d images of %d subjects", output, len(truth), truth["subject"].nunique())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Zip and tar archives whose bytes depend on their members alone: no clock, no user, no file system."""
+"""Zip and tar archives whose bytes depend only on their members: not on the time, the user or the file system."""
 
 import gzip
 import io
@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from pipeline_steps.job.files import whole_file
+from pipeline_steps.job.files import atomic_write
 
 Add = Callable[[str, bytes], None]
-"""Append a member: its path inside the archive, its content."""
+"""Appends a member: its path inside the archive, its content."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that the zip format can represent
 
 
 @contextmanager
 def zip_archive(path: Path) -> Iterator[Add]:
-    """A zip that is whole or not there."""
-    with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    """A new zip archive, which appears under its name once it is complete."""
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
 
         def add(name: str, content: bytes) -> None:
             member = zipfile.ZipInfo(name, _EPOCH)
@@ -32,9 +32,12 @@ def zip_archive(path: Path) -> Iterator[Add]:
 
 @contextmanager
 def tar_archive(path: Path) -> Iterator[Add]:
-    """A gzipped tar that is whole or not there; folders are members too, as in the official ones."""
+    """A new gzipped tar archive, which appears under its name once it is complete.
+
+    Folders are members too, as in the official archives.
+    """
     with (
-        whole_file(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("wb") as file,
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,

@@ -1,10 +1,10 @@
-"""300W-LP: views of faces in four folders, each with its mirror image in a fifth to eighth.
+"""300W-LP: views of faces in four folders, and their mirror images in four more.
 
 Zhu, Lei, Liu, Shi, Li: Face Alignment Across Large Poses: A 3D Solution, CVPR 2016. Members, as in the official
-300W-LP.zip: `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.{jpg,mat}` where V counts the views of one face from the original
-photograph, number 0, to the profile; `300W_LP/{AFW,...}_Flip/` with the same names; `300W_LP/landmarks/AFW/
-NAME_V_pts.mat`; `300W_LP/Code/`. Folders, names and the fields of `.mat` are certain; so are the two fields of
-`_pts.mat`, but their points differ in the real ones: `pts_2d` follows the visible outline of the cheek.
+300W-LP.zip: `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.{jpg,mat}` where V numbers the views of one face from the original
+photograph, 0, to the profile; `300W_LP/{AFW,...}_Flip/` with the same names; `300W_LP/landmarks/AFW/NAME_V_pts.mat`;
+`300W_LP/Code/`. Folders, names and fields are those of the official archive. In its `_pts.mat` files the two fields
+differ, because `pts_2d` follows the visible outline of the cheek; here they are equal.
 """
 
 from pathlib import Path
@@ -13,24 +13,24 @@ import numpy as np
 import pandas as pd
 
 from pipeline_steps.datasets.rendered import PosePrior
-from pipeline_steps.rendering.photographs import develop, draw_background
+from pipeline_steps.rendering.compositing import compose, draw_background
 from stand_ins.annotations import face_model_fields, mat_file, matlab_points, pose_para, readme
 from stand_ins.archives import zip_archive
-from stand_ins.heads import Framed, Shot, check_counts, jpeg, sitter, snapshot, stream
+from stand_ins.camera import OffCentreView, Shot, check_counts, jpeg, make_posable, stream
 
-MOST_PEOPLE, MOST_IMAGES = 4000, 100
+MOST_SUBJECTS, MOST_IMAGES = 4000, 100
 _PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 _LAYOUT = "w300lp"
 
 _SWAPPED_RUNS = ((0, 16), (17, 26), (31, 35), (48, 54), (55, 59), (60, 64), (65, 67))
-"""Runs of landmarks that a mirror reverses: jaw, brows, nostrils, outer lips (upper, lower), inner lips."""
+"""Ranges of landmarks that a mirror image reverses: jaw, brows, nostrils, outer lips (upper, lower), inner lips."""
 
 _SWAPPED_PAIRS = ((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46))
-"""The two eyes, point by point."""
+"""Landmarks that are exchanged in a mirror image: the points of the two eyes."""
 
 
 def mirrored_order() -> np.ndarray:
-    """Which landmark (68,) each landmark of a mirrored face was before."""
+    """Index (68,) in the original face of each landmark of the mirrored face."""
     order = np.arange(68)
     for first, last in _SWAPPED_RUNS:
         order[first : last + 1] = order[first : last + 1][::-1]
@@ -39,9 +39,9 @@ def mirrored_order() -> np.ndarray:
     return order
 
 
-def face_name(person: int) -> tuple[str, str]:
-    """Folder and name without the view's number, in the pattern of the four source data sets."""
-    part, number = _PARTS[person % 4], person // 4
+def face_name(subject: int) -> tuple[str, str]:
+    """Folder, and name without the number of the view, in the style of the four source data sets."""
+    part, number = _PARTS[subject % 4], subject // 4
     name = {
         "AFW": f"AFW_{134212 + 1013 * number}_1",
         "HELEN": f"HELEN_{1051618982 + 100003 * number}_1",
@@ -52,9 +52,9 @@ def face_name(person: int) -> tuple[str, str]:
 
 
 def mirrored(shot: Shot) -> Shot:
-    """What the mirror shows: left and right swapped in the picture, the landmarks' order and the pose."""
+    """The mirror image: left and right are exchanged in the image, in the order of the landmarks and in the pose."""
     view, across = shot.view, np.array([-1.0, 1.0, 1.0])
-    flipped = Framed(
+    flipped = OffCentreView(
         rotation=view.rotation * across[:, None] * across,
         position=view.position * across,
         focal=view.focal,
@@ -69,23 +69,23 @@ def mirrored(shot: Shot) -> Shot:
     return Shot(flipped, shot.light[:, ::-1], box, landmarks, shot.visible[order])
 
 
-def write_w300lp(path: Path, people: int, images: int, seed: int, size: int = 450) -> pd.DataFrame:
-    """Write `images` views of each of `people` and as many mirror images, `size` pixels square.
+def write_w300lp(path: Path, subjects: int, images: int, seed: int, size: int = 450) -> pd.DataFrame:
+    """Write `images` views of each of `subjects` and as many mirror images, `size` pixels square.
 
-    Returns the truth, a row per picture: the columns of `Shot.truth`, and whether it is `flipped`.
+    Returns the ground truth, one row per image: the columns of `Shot.truth`, and whether it is `flipped`.
     """
-    check_counts(people, images, MOST_PEOPLE, MOST_IMAGES)
+    check_counts(subjects, images, MOST_SUBJECTS, MOST_IMAGES)
     rows = []
     with zip_archive(path) as add:
         add("300W_LP/Code/readme.txt", readme("300W-LP"))
-        for person in range(people):
-            who = sitter(_LAYOUT, seed, person)
-            part, name = face_name(person)
-            poses = PosePrior().draw(stream(_LAYOUT, seed, person, 3), images)
+        for number in range(subjects):
+            subject = make_posable(_LAYOUT, seed, number)
+            part, name = face_name(number)
+            poses = PosePrior().draw(stream(_LAYOUT, seed, number, 3), images)
             for index, euler_deg in enumerate(poses[np.argsort(np.abs(poses[:, 0]))]):
-                rng = stream(_LAYOUT, seed, person, 2, index)
-                shot = snapshot(rng, who, euler_deg, size)
-                pixels = develop(rng, shot.light, draw_background(rng, size))
+                rng = stream(_LAYOUT, seed, number, 2, index)
+                shot = subject.random_shot(rng, euler_deg, size)
+                pixels = compose(rng, shot.light, draw_background(rng, size))
                 fields = face_model_fields(rng, shot.view)
                 for flipped, seen in ((False, shot), (True, mirrored(shot))):
                     member = f"300W_LP/{part}{'_Flip' * flipped}/{name}_{index}"

@@ -150,10 +150,10 @@ def exported(finished: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(
-    finished: World, folder: Path, detail: int | None = None, evaluation: str = "evaluate/rendered/hybrid/seed0"
+    finished: World, folder: Path, detail: int | None = None, evaluation: str = "evaluate/test/rendered/hybrid/seed0"
 ) -> None:
     """Export the tiny study's hybrid arm; evaluation: folder within the study's, or anywhere."""
-    study = finished.folder / "results/tiny"
+    study = finished.folder / "results/tiny/default"
     job = {"study": "tiny", "arm": "hybrid", "seed": 0}
     recipe = {"step": "export_model", "job": job, "params": {"detail": detail}}
     (folder / "told.json").write_text(json.dumps(recipe))
@@ -193,7 +193,7 @@ def acquire_aflw2000(tmp_path: Path) -> Callable[..., subprocess.CompletedProces
     """Run the step `acquire_dataset` for AFLW2000-3D: (archive, output, further arguments)."""
     recipe = tmp_path / "recipe.json"
     content = {"step": "acquire_dataset", "job": {"dataset": "aflw2000"}, "params": {"source": {"kind": "aflw2000"}}}
-    recipe.write_text(json.dumps(content | {"inputs": {"archive": "0" * 64}}))
+    recipe.write_text(json.dumps(content | {"inputs": {"archive": {"kind": "archive", "sha256": "0" * 64}}}))
 
     def acquire(archive: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "pipeline_steps.acquire_dataset", "--recipe", str(recipe)]

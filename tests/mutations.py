@@ -1,4 +1,4 @@
-"""Damage done to files, all of it drawn from a seeded generator."""
+"""Random changes to the content of files, drawn from a seeded generator."""
 
 import re
 import struct
@@ -34,13 +34,13 @@ def _overwritten(rng: np.random.Generator, content: bytes) -> bytes:
 
 
 def _with_extreme(rng: np.random.Generator, content: bytes) -> bytes:
-    """Four bytes, aligned as binary formats have them, replaced by a number at the edge of its range."""
+    """Four aligned bytes replaced by a number at the edge of its range."""
     start = 4 * int(rng.integers(len(content) // 4 + 1))
     return content[:start] + _EXTREMES[rng.integers(len(_EXTREMES))] + content[start + 4 :]
 
 
 def _respelt(rng: np.random.Generator, content: bytes) -> bytes:
-    """A number in digits replaced by something that may not be one."""
+    """A decimal number replaced by something that may not be one."""
     found = list(_NUMBER.finditer(content))
     if not found:
         return content

@@ -1,4 +1,4 @@
-"""Optimising what a loss depends on, to see that it can be driven down."""
+"""Optimises the parameters of a loss, to check that it can be minimised."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def losses_while_optimised(
     loss: Callable[[], Tensor], parameters: Iterable[Tensor], rate: float, steps: int
 ) -> list[float]:
-    """The loss before each of Adam's steps."""
+    """The loss before each step of Adam."""
     optimiser = torch.optim.Adam(parameters, lr=rate)
     losses = []
     for _ in range(steps):

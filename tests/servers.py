@@ -1,4 +1,4 @@
-"""A web server for tests: it serves a folder on this machine, and misbehaves where a test says so."""
+"""A web server for tests, which serves a local folder and misbehaves as a test requests."""
 
 import hashlib
 import re
@@ -14,30 +14,30 @@ LAST_MODIFIED = "Wed, 01 Jan 2025 00:00:00 GMT"
 
 @dataclass(frozen=True)
 class Fault:
-    """How an answer differs from a good one; several can be combined."""
+    """How a response differs from a correct one; faults can be combined."""
 
-    status: int | None = None  # this status and nothing of the file
-    page: str | None = None  # a web page in place of the file, with status 200 where none is given
+    status: int | None = None  # this status without the file
+    page: str | None = None  # a web page instead of the file, with status 200 by default
     content_type: str = "application/octet-stream"
-    content: bytes | None = None  # in place of the file's, with an ETag to match
-    cut: int | None = None  # bytes of this answer's body before the connection closes
-    stall: int | None = None  # bytes of this answer's body before nothing more comes; -1: not even the headers
-    length: int = 0  # what Content-Length says too much; negative: too little
-    chunked: bool = False  # no Content-Length, but chunks
-    no_length: bool = False  # no Content-Length; the body ends where the connection does
+    content: bytes | None = None  # instead of the file's, with a matching ETag
+    cut: int | None = None  # bytes of the body before the connection closes
+    stall: int | None = None  # bytes of the body before the server stalls; -1: stalls before the headers
+    length: int = 0  # added to the correct Content-Length
+    chunked: bool = False  # chunked encoding, without Content-Length
+    no_length: bool = False  # no Content-Length; the body ends with the connection
     ignore_range: bool = False
     ignore_if_range: bool = False
-    piece: int | None = None  # bytes of the longest piece that is sent for a Range
-    shift: int = 0  # bytes by which a piece begins later than asked for
-    validators: tuple[str, ...] = ("ETag", "Last-Modified")  # those that are sent
+    piece: int | None = None  # most bytes sent for a Range
+    shift: int = 0  # bytes by which a piece begins later than requested
+    validators: tuple[str, ...] = ("ETag", "Last-Modified")  # the headers that are sent
     etag: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)  # added, or in place of the good ones
-    redirect: str | None = None  # the address to go to
+    headers: dict[str, str] = field(default_factory=dict)  # added, or replacing the correct ones
+    redirect: str | None = None  # the address in the Location header
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the path with its query, and the headers."""
+    """A request: the path with its query, and the headers."""
 
     path: str
     headers: dict[str, str]
@@ -81,12 +81,12 @@ class Server:
         return f"http://127.0.0.1:{self._server.server_port}/{path}"
 
     def misbehave(self, path: str, fault: Fault, times: int | None = None) -> None:
-        """Answer the next requests for a path so, or all of them; calls for one path queue up."""
+        """Apply a fault to the next `times` requests for a path, or to all; faults for one path queue up."""
         with self._lock:
             self._faults.setdefault(path, []).append((fault, times))
 
     def behave(self, path: str) -> None:
-        """Answer all further requests for a path well."""
+        """Answer all further requests for a path correctly."""
         with self._lock:
             self._faults.pop(path, None)
 

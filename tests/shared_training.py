@@ -1,4 +1,4 @@
-"""pipeline_steps.finetune without batch statistics, which two processes on CPUs do not share: GroupNorm stands in.
+"""pipeline_steps.finetune without batch statistics, which processes on CPUs do not synchronise: GroupNorm instead.
 
 python -m tests.shared_training ARGUMENTS, those of pipeline_steps.finetune
 """
@@ -10,7 +10,7 @@ from pipeline_steps.job import command_line as step
 
 
 class ImageNorm(nn.GroupNorm):
-    """Statistics of one image alone, in BatchNorm's place."""
+    """Statistics of one image alone, in place of BatchNorm."""
 
     def __init__(self, channels: int, *_: object, **__: object) -> None:
         super().__init__(4, channels)

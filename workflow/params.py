@@ -1,18 +1,19 @@
-"""The whole of params.yaml: sections of the steps, arms, sizes and overlays, checked when the workflow is read."""
+"""All parameters of a study, checked when the workflow is read; how files are merged: `workflow.questions`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline_steps.job.errors import UserError, brief, first_problem
+from pipeline_steps.images.boxes import CropBox
+from pipeline_steps.images.cropping import CropFormat
+from pipeline_steps.job.errors import first_problem
+from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.sections import (
     Arm,
     ArmName,
     Comparison,
-    CropRule,
-    Crops,
     Evaluation,
     FinetuneTraining,
     Labels,
@@ -21,9 +22,9 @@ from pipeline_steps.params.sections import (
     PretrainTraining,
     Source,
     SplitRule,
-    Strict,
     Task,
 )
+from workflow.questions import DEFAULT, Choices, Seeds, merged, read_files, require, resolved
 
 
 class Dataset(Strict):
@@ -37,7 +38,7 @@ class Dataset(Strict):
         "$HEADPOSE_REAL_DATA, then here. Without it the official archive is looked for there and in data/archives, and "
         "downloaded. Where an archive lies changes no result, what it holds does",
     )
-    crop: CropRule
+    crop: CropBox
     split: SplitRule
 
     @model_validator(mode="after")
@@ -54,27 +55,12 @@ class Tracking(Strict):
     uri: str = "sqlite:///mlflow.db"
 
 
-def _require(key: str, name: str, among: Mapping[str, Any]) -> None:
-    if name not in among:
-        raise ValueError(f"{key}: {name!r} is not defined; known: {', '.join(sorted(among)) or 'none'}")
-
-
-class Params(Strict):
-    """The whole of params.yaml, with a study's overlay merged in."""
+class Params(Choices):
+    """All parameters of one question of a study, at one size."""
 
     study: Name
-    question: Name | None = Field(
-        default=None,
-        description="what this run of the study compares, results/{study}/compare/{question}; trainings are shared "
-        "between a study's questions",
-    )
-    size: Name | None = Field(
-        default=None, description="one of `sizes`; results go to results/{study}-{size}; null: everything as it stands"
-    )
-    sizes: dict[Name, dict[str, Any]] = Field(
-        default={}, description="by name, keys of this file that a size changes, merged over it"
-    )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    about: str = Field(default="", description="the study in one sentence, for the list of studies")
+    seeds: Seeds
     catalogue: Path = Field(
         default=Path("workflow/resources/datasets.yaml"),
         strict=False,
@@ -86,7 +72,7 @@ class Params(Strict):
         default=None, description="data set that pre-training sees instead of train_on; it needs no labels"
     )
     test_on: list[Name] = Field(min_length=1)
-    crops: Crops
+    crops: CropFormat
     pretext: dict[Name, Task]
     network: Network
     pretrain: PretrainTraining
@@ -99,16 +85,6 @@ class Params(Strict):
     evaluate: Evaluation = Evaluation()
     compare: Comparison
     tracking: Tracking = Tracking()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_removed(cls, values: Any) -> Any:
-        """An overlay removes an inherited entry of a map by setting it to null."""
-        if not isinstance(values, dict):
-            return values
-        names = ("datasets", "pretext", "arms", "variations", "sizes")
-        maps = {k: v for k in names if isinstance(v := values.get(k), dict)}
-        return values | {k: {n: e for n, e in v.items() if e is not None} for k, v in maps.items()}
 
     @model_validator(mode="after")
     def _lists(self) -> Self:
@@ -129,11 +105,11 @@ class Params(Strict):
                 except ValidationError as error:
                     where = error.errors(include_url=False)[0]
                     keys = ".".join(["arms", name, key, *map(str, where["loc"])])
-                    raise ValueError(f"{keys}: {where['msg']}") from error
+                    raise ValueError(f"{keys}: {where['msg'].removeprefix('Value error, ')}") from error
             for task in arm.auxiliary:
-                _require(f"arms.{name}.auxiliary", task, self.pretext)
+                require(f"arms.{name}.auxiliary", task, self.pretext)
             if arm.init.startswith("ssl:"):
-                _require(f"arms.{name}.init", arm.init.removeprefix("ssl:"), self.pretext)
+                require(f"arms.{name}.init", arm.init.removeprefix("ssl:"), self.pretext)
             used |= {*arm.auxiliary, arm.init.removeprefix("ssl:")}
         for name in sorted(used & self.pretext.keys()):
             try:
@@ -145,11 +121,11 @@ class Params(Strict):
     @model_validator(mode="after")
     def _data_sets(self) -> Self:
         for name in self.test_on:
-            _require("test_on", name, self.datasets)
+            require("test_on", name, self.datasets)
             if self.datasets[name].split.test_subjects == 0:
                 raise ValueError(f"datasets.{name}.split.test_subjects: 0, but test_on names {name!r}")
         for key, name in (("train_on", self.train_on), ("pretrain_on", self.pretrain_on or self.train_on)):
-            _require(key, name, self.datasets)
+            require(key, name, self.datasets)
             split = self.datasets[name].split
             if split.test_subjects == "all":
                 raise ValueError(f"datasets.{name}.split.test_subjects: 'all' leaves nothing to train on")
@@ -160,11 +136,12 @@ class Params(Strict):
         return self
 
     @model_validator(mode="after")
-    def _baseline(self) -> Self:
-        if self.compare.baseline not in self.arms:
-            missing = [v for v in self.variations if f"{self.compare.baseline}-{v}" not in self.arms]
-            if missing or not self.variations:
-                _require("compare.baseline", self.compare.baseline, self.arms)
+    def _baselines(self) -> Self:
+        for baseline in self.compare.baselines:
+            if baseline not in self.arms:
+                missing = [v for v in self.variations if f"{baseline}-{v}" not in self.arms]
+                if missing or not self.variations:
+                    require("compare.baselines", baseline, self.arms)
         return self
 
     @model_validator(mode="after")
@@ -178,6 +155,11 @@ class Params(Strict):
                 )
         return self
 
+    def pretexts(self) -> list[str]:
+        """Pretext tasks that some arm starts from."""
+        inits = {arm.init for arm in self.arms.values()}
+        return sorted(init.removeprefix("ssl:") for init in inits if init.startswith("ssl:"))
+
     def labels_of(self, arm: str) -> Labels:
         """The label budget of an arm."""
         return Labels.model_validate(merged(self.labels.model_dump(), self.arms[arm].labels))
@@ -187,39 +169,28 @@ class Params(Strict):
         return FinetuneTraining.model_validate(merged(self.finetune.model_dump(), self.arms[arm].finetune))
 
 
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, maps merged key by key, as Snakemake merges configuration files."""
-    both = {k: merged(base[k], v) for k, v in changes.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return {**base, **changes, **both}
+def parse_params(
+    values: Mapping[str, Any], file: str = "params.yaml", config: Mapping[str, Any] | None = None
+) -> Params:
+    """The parameters of the chosen question at the chosen size, from the merged values of parameter files.
 
-
-def _sized(values: dict[str, Any], file: str) -> dict[str, Any]:
-    size, sizes = values.get("size"), values.get("sizes")
-    if not isinstance(size, str) or not isinstance(sizes, dict):
-        return values
-    if (changes := sizes.get(size)) is None:
-        known = ", ".join(str(name) for name in sizes if sizes[name] is not None)
-        raise UserError(f"{file}: size: {brief(repr(size))} is not defined; known: {known or 'none'}")
-    return merged(values, changes) if isinstance(changes, dict) else values  # what is no map, the model refuses by key
-
-
-def _varied(values: dict[str, Any]) -> dict[str, Any]:
-    arms, variations = values.get("arms"), values.get("variations")
-    if not isinstance(arms, dict) or not isinstance(variations, dict):
-        return values
-    changed = {
-        f"{name}-{variation}": merged(arm, change)
-        for variation, change in variations.items()
-        for name, arm in arms.items()
-        if isinstance(arm, dict) and isinstance(change, dict)
-    }
-    return values | {"arms": changed} if changed else values
-
-
-def parse_params(values: dict[str, Any], file: str = "params.yaml") -> Params:
-    """Apply the chosen size, cross arms with variations and check everything; raise UserError on the first problem."""
-    values = _varied(_sized(values, file))
+    file: what messages call these files. config: values of the command line, which win over those of size and question.
+    Raises UserError on the first problem.
+    """
+    found = resolved(values, config or {}, file)
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(found)
     except ValidationError as error:
-        raise first_problem(error, file, values) from error
+        raise first_problem(error, file, found) from error
+
+
+def load_params(
+    configfiles: Sequence[Path] = (), config: Mapping[str, Any] | None = None, default: Path = DEFAULT
+) -> Params:
+    """The parameters of a study, as every command reads them; how files are merged: `workflow.questions`.
+
+    configfiles: as `snakemake --configfile` is given them, each on top of the one before; default: what all of them go
+    on top of. config: as `snakemake --config`. Raises UserError on the first problem.
+    """
+    files = [default, *configfiles]
+    return parse_params(read_files(files), ", ".join(path.name for path in files), config)

@@ -1,97 +1,122 @@
-"""The jobs of a study as recipes, by the folder of their results."""
+"""The jobs of a study, each with its recipe."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline_steps.acquisition.catalogue import read_catalogue
+from pipeline_steps.acquisition.catalogue import Record, read_catalogue
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import sha256
-from pipeline_steps.job.recipe import Recipe, read_recipe
+from pipeline_steps.job.recipe import (
+    RECIPE,
+    ArchiveInput,
+    FileInput,
+    Input,
+    JobInput,
+    ProtocolInput,
+    Recipe,
+    read_recipe,
+)
 from pipeline_steps.params.arms import several_budgets
-from pipeline_steps.splits.protocols import protocol_digest, read_protocol
+from pipeline_steps.params.steps import (
+    AcquireParams,
+    Auxiliary,
+    CompareParams,
+    CropParams,
+    DescribeParams,
+    EvaluateParams,
+    ExportParams,
+    FinetuneParams,
+    PretrainParams,
+    ReportParams,
+    SplitParams,
+)
+from pipeline_steps.splits.protocols import protocol_checksum, read_protocol
+from workflow import layout
+from workflow.freshness.archives import identity, locate
 from workflow.freshness.code import code_of
-from workflow.freshness.contents import identity, locate
+from workflow.freshness.state import Job
+from workflow.layout import ROOT, StudyLayout
 from workflow.params import Params
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def _dump(value: BaseModel) -> Any:
-    return value.model_dump(mode="json")
 
 
 class Plan:
-    """Every recipe of a study, by the folder of its results."""
+    """Every job of a study, by the folder of its results."""
 
     def __init__(self, params: Params) -> None:
         self.params = params
+        self.layout = StudyLayout(params.study, params.size)
         self.catalogue = read_catalogue(ROOT / params.catalogue)
-        self.recipes: dict[str, Recipe] = {}
-        self.sources: dict[str, list[str]] = {}
-        self.study = f"{params.study}-{params.size}" if params.size else params.study
-        self.results = f"results/{self.study}"
-        evaluate = params.evaluate
-        kinds = {
-            "validation": evaluate.part == "validation",
-            "flip_test": evaluate.flip_test,
-            f"detail_{evaluate.detail}": evaluate.detail is not None,
-        }
-        self.evaluated = "/".join([f"{self.results}/evaluate", *(kind for kind, asked in kinds.items() if asked)])
-        self.comparison = f"{self.results}/compare" + (f"/{params.question}" if params.question else "")
-        self.report = self.results + (f"/report/{params.question}" if params.question else "")
+        self.jobs: dict[str, Job] = {}
+        self.comparison = self.layout.comparison(params.question)
+        self.report = self.layout.report(params.question)
         for name in self.datasets():
             self._plan_data(name)
         for seed in params.seeds:
-            for name in self.pretexts():
-                self._plan_pretrain(name, seed)
+            for name in self.params.pretexts():
+                self._plan_pretraining(name, seed)
             for arm in params.arms:
-                self._plan_arm(arm, seed)
-        job: dict[str, str | int] = {"study": self.study, **({"question": params.question} if params.question else {})}
-        compared = {folder: folder for folder in sorted(self.compared())}
-        self._add(self.comparison, "compare", job, {"compare": _dump(params.compare)}, compared)
-        shown = {folder: folder for folder in sorted([self.comparison, *self.cards(), *self.compared()])}
-        self._add(self.report, "write_report", job, {}, shown)
+                self._plan_finetuning(arm, seed)
+                self._plan_use(arm, seed)
+        names = self._names(**({"question": params.question} if params.question else {}))
+        compared = [*self.evaluations(), *self.finetunings(), *self.pretrainings(), *self.splits(), *self.test_crops()]
+        self._add(self.comparison, "compare", names, CompareParams(compare=params.compare), _by_folder(compared))
+        shown = _by_folder([self.comparison, *self.cards(), *compared])
+        self._add(self.report, "write_report", names, ReportParams(), shown)
+
+    def _names(self, **more: str | int) -> dict[str, str | int]:
+        return {"study": self.layout.name, **more}
 
     def _add(
         self,
         folder: str,
         step: str,
-        job: dict[str, str | int],
-        values: dict[str, Any],
-        inputs: dict[str, str],
+        names: Mapping[str, str | int],
+        params: BaseModel,
+        inputs: Mapping[str, str | Input],
         *code: str,
     ) -> None:
-        keys = {role: self.recipes[source].key if source in self.recipes else source for role, source in inputs.items()}
-        self.sources[folder] = [source for source in inputs.values() if source in self.recipes]
-        self.recipes[folder] = Recipe(step=step, job=job, params=values, code=code_of(step, *code), inputs=keys)
+        """Plan a job. inputs: by role, the folder of another job's results or what comes from outside. code: modules
+        of pipeline_steps, besides the step's own, that are chosen by parameters.
+        """
+        upstream = tuple(source for source in inputs.values() if isinstance(source, str))
+        known: dict[str, Input] = {
+            role: JobInput(fingerprint=self.jobs[source].recipe.fingerprint) if isinstance(source, str) else source
+            for role, source in inputs.items()
+        }
+        values = params.model_dump(mode="json")
+        recipe = Recipe(step=step, job=dict(names), params=values, code=code_of(step, *code), inputs=known)
+        self.jobs[folder] = Job(folder, recipe, upstream)
+
+    def recipe_file(self, folder: str) -> str:
+        """Path of the recipe of the job whose results belong in `folder`."""
+        return str(self.jobs[folder].recipe_file)
 
     def datasets(self) -> list[str]:
         """Names of the data sets that the study trains or tests on."""
-        pretrain = [self.params.pretrain_on] if self.params.pretrain_on and self.pretexts() else []
+        pretrain = [self.params.pretrain_on] if self.params.pretrain_on and self.params.pretexts() else []
         return list(dict.fromkeys([self.params.train_on, *pretrain, *self.params.test_on]))
 
-    def crops(self, name: str) -> str:
-        """Folder of a data set's crops."""
-        return f"data/crops/{name}-{self.params.crops.size}px"
+    def crops(self, dataset: str) -> str:
+        """Folder of a data set's crops at the study's size."""
+        return layout.crops(dataset, self.params.crops.size)
 
-    def card(self, name: str) -> str:
+    def split(self, dataset: str) -> str:
+        """Folder of a data set's split."""
+        return layout.split(dataset, self.params.crops.size)
+
+    def card(self, dataset: str) -> str:
         """Folder of a data set's card."""
-        return f"data/cards/{name}-{self.params.crops.size}px"
+        return layout.card(dataset, self.params.crops.size)
 
     def cards(self) -> list[str]:
         """Folders of all data sets' cards."""
         return [self.card(name) for name in self.datasets()]
 
-    def split(self, name: str) -> str:
-        """Folder of a data set's split."""
-        return f"data/splits/{name}-{self.params.crops.size}px"
-
-    def pretexts(self) -> list[str]:
-        """Tasks that some arm starts from."""
-        inits = {arm.init for arm in self.params.arms.values()}
-        return sorted(init.removeprefix("ssl:") for init in inits if init.startswith("ssl:"))
+    def splits(self) -> list[str]:
+        """Folders of all data sets' splits."""
+        return [self.split(name) for name in self.datasets()]
 
     def test_crops(self) -> list[str]:
         """Folders of all test data sets' crops."""
@@ -99,82 +124,75 @@ class Plan:
 
     def pretrainings(self) -> list[str]:
         """Folders of all pre-trainings."""
-        return [f"{self.results}/pretrain/{name}/seed{seed}" for name in self.pretexts() for seed in self.params.seeds]
+        return [self.layout.pretraining(name, seed) for name in self.params.pretexts() for seed in self.params.seeds]
 
     def finetunings(self) -> list[str]:
         """Folders of all fine-tunings."""
-        return [f"{self.results}/finetune/{arm}/seed{seed}" for arm in self.params.arms for seed in self.params.seeds]
+        return [self.layout.finetuning(arm, seed) for arm in self.params.arms for seed in self.params.seeds]
+
+    def evaluation(self, dataset: str, arm: str, seed: int | str) -> str:
+        """Folder of an evaluation of the kind that the study asks for."""
+        return self.layout.evaluation(self.params.evaluate.name, dataset, arm, seed)
+
+    def evaluations_of(self, arm: str, seed: int | str) -> list[str]:
+        """Folders of one model's evaluations."""
+        return [self.evaluation(name, arm, seed) for name in self.params.test_on]
 
     def evaluations(self) -> list[str]:
         """Folders of all evaluations."""
-        tail = [folder.removeprefix(f"{self.results}/finetune/") for folder in self.finetunings()]
-        return [f"{self.evaluated}/{name}/{t}" for name in self.params.test_on for t in tail]
+        models = [(arm, seed) for arm in self.params.arms for seed in self.params.seeds]
+        return [self.evaluation(name, *model) for name in self.params.test_on for model in models]
 
-    def evaluations_of(self, arm: str, seed: int) -> list[str]:
-        """Folders of one model's evaluations."""
-        return [f"{self.evaluated}/{name}/{arm}/seed{seed}" for name in self.params.test_on]
+    def comparison_files(self) -> list[str]:
+        """Names of the files of the comparison that depend on what is compared."""
+        labels = {arm: self.params.labels_of(arm) for arm in self.params.arms}
+        return layout.comparison_files(self.params.test_on, bool(self.pretrainings()), several_budgets(labels))
 
-    def splits(self) -> list[str]:
-        """Folders of all data sets' splits."""
-        return [self.split(name) for name in self.datasets()]
+    def kind(self, dataset: str) -> str:
+        """The module that reads a data set."""
+        return str(self.params.datasets[dataset].source.model_dump()["kind"])
 
-    def compared(self) -> list[str]:
-        """Folders of all that the comparison reads."""
-        return [*self.evaluations(), *self.finetunings(), *self.pretrainings(), *self.splits(), *self.test_crops()]
-
-    def label_curves(self) -> bool:
-        """Whether some arm is run with more than one label budget, so that error by labels can be drawn."""
-        return several_budgets({arm: self.params.labels_of(arm) for arm in self.params.arms})
+    def archive(self, dataset: str) -> Path | None:
+        """Where a data set's archive lies on this machine, or will be downloaded to; None where it needs none."""
+        chosen = self.params.datasets[dataset]
+        return locate(chosen.archive, self.catalogue.get(self.kind(dataset))) if chosen.source.needs_archive else None
 
     def _plan_data(self, name: str) -> None:
-        dataset, job = self.params.datasets[name], {"dataset": name}
-        source, code = _dump(dataset.source), f"datasets/{self.kind(name)}"
-        raw, crops = f"data/raw/{name}", self.crops(name)
-        contents = {"archive": self._contents(name)} if dataset.source.needs_archive else {}
-        self._add(raw, "acquire_dataset", {**job}, {"source": source}, contents, code)
-        cropping = {"source": source, "crop": _dump(dataset.crop), "crops": _dump(self.params.crops)}
-        self._add(crops, "crop_faces", {**job}, cropping, {"raw": raw} | contents, code)
-        record = self.catalogue.get(self.kind(name))
-        row = record and record.model_dump(mode="json", exclude={"urls", "access"})
-        self._add(self.card(name), "describe_dataset", {**job}, {"record": row}, {"crops": crops})
-        inputs = {"crops": crops}
+        dataset, names, code = self.params.datasets[name], {"dataset": name}, f"datasets/{self.kind(name)}"
+        raw, crops, source = layout.raw(name), self.crops(name), dataset.source
+        archive: dict[str, str | Input] = {"archive": self._archive(name)} if source.needs_archive else {}
+        self._add(raw, "acquire_dataset", names, AcquireParams(source=source), archive, code)
+        cropping = CropParams(source=source, crop=dataset.crop, crops=self.params.crops)
+        self._add(crops, "crop_faces", names, cropping, {"raw": raw} | archive, code)
+        described = DescribeParams(record=_without_downloads(self.catalogue.get(self.kind(name))))
+        self._add(self.card(name), "describe_dataset", names, described, {"crops": crops})
+        inputs: dict[str, str | Input] = {"crops": crops}
         if dataset.split.protocol:
             inputs["protocol"] = self._protocol(name, ROOT / dataset.split.protocol)
-        rule = dataset.split.model_dump(mode="json", exclude={"protocol"}) | {"protocol": inputs.get("protocol")}
-        self._add(self.split(name), "split_dataset", {**job}, {"split": rule}, inputs)
+        self._add(self.split(name), "split_dataset", names, SplitParams(split=dataset.split), inputs)
 
-    def _protocol(self, name: str, path: Path) -> str:
-        """Digest of a data set's protocol, which has to fit the rest of its split."""
+    def _protocol(self, name: str, path: Path) -> ProtocolInput:
+        """Checksum of a data set's protocol, which has to fit the rest of its split."""
         key = f"datasets.{name}.split"
         if not path.exists():
             raise UserError(f"{key}.protocol: no file {path}; give an existing one, relative to the repository")
         protocol = read_protocol(path)
         if (protocol.test is None) == (self.params.datasets[name].split.test_subjects is None):
             raise UserError(f"{key}: give either test_subjects or a protocol with `test`, which {path} does not fit")
-        return protocol_digest(protocol, path)
+        return ProtocolInput(sha256=protocol_checksum(protocol, path))
 
-    def kind(self, name: str) -> str:
-        """The module that reads a data set."""
-        return str(self.params.datasets[name].source.model_dump()["kind"])
-
-    def archive(self, name: str) -> Path | None:
-        """Where a data set's archive lies on this machine, or will be downloaded to; None where it needs none."""
-        dataset = self.params.datasets[name]
-        return locate(dataset.archive, self.catalogue.get(self.kind(name))) if dataset.source.needs_archive else None
-
-    def _contents(self, name: str) -> str:
-        """Identity of a data set's archive; without the archive, of the one that its files were made from."""
+    def _archive(self, name: str) -> ArchiveInput:
+        """Identity of a data set's archive; where it is missing, of the one that its files were made from."""
         archive, given = self.archive(name), self.params.datasets[name].archive
         record, key = self.catalogue.get(self.kind(name)), f"datasets.{name}.archive"
         if archive is None:
             source = f", which is had from {record.page} ({record.accept})" if record else ""
             raise UserError(f"{key}: missing; give the path of this data set's archive or folder{source}")
-        found = identity(key, archive, None if given else record)
-        if found is not None:
+        if found := identity(key, archive, None if given else record):
             return found
-        for made in (Path("data/raw", name, "recipe.json"), Path(self.crops(name), "recipe.json")):
-            if made.exists() and "archive" in (inputs := read_recipe(made).inputs):
-                return inputs["archive"]
+        for path in (Path(folder, RECIPE) for folder in (layout.raw(name), self.crops(name))):
+            if path.exists() and isinstance(made_from := read_recipe(path).inputs.get("archive"), ArchiveInput):
+                return made_from
         if given or record is None:
             raise UserError(
                 f"{key}: no file or folder {archive}; give an existing one, or set HEADPOSE_REAL_DATA to the folder "
@@ -182,60 +200,73 @@ class Plan:
             )
         raise UserError(f"datasets.{name}: {record.file} cannot be downloaded; {record.by_hand(archive)}")
 
-    def training_data(self, name: str | None = None) -> dict[str, str]:
-        """Folders of crops and split of a data set, by default the one that is trained on."""
-        name = name or self.params.train_on
-        return {"crops": self.crops(name), "split": self.split(name)}
-
-    def _plan_pretrain(self, name: str, seed: int) -> None:
-        task = _dump(self.params.pretext[name])
-        values = {"seed": seed, "backbone": self.params.network.backbone, "task": task}
+    def _plan_pretraining(self, name: str, seed: int) -> None:
+        data, task = self.params.pretrain_on or self.params.train_on, self.params.pretext[name]
         self._add(
-            f"{self.results}/pretrain/{name}/seed{seed}",
+            self.layout.pretraining(name, seed),
             "pretrain",
-            {"study": self.study, "pretext": name, "seed": seed},
-            values | {"training": _dump(self.params.pretrain)},
-            self.training_data(self.params.pretrain_on),
-            f"pretext/{task['kind']}",
+            self._names(pretext=name, seed=seed),
+            PretrainParams(seed=seed, backbone=self.params.network.backbone, task=task, training=self.params.pretrain),
+            {"crops": self.crops(data), "split": self.split(data)},
+            _module_of(task),
         )
 
-    def _plan_arm(self, name: str, seed: int) -> None:
-        arm, inputs = self.params.arms[name], self.training_data()
-        if arm.init.startswith("ssl:"):
-            inputs["encoder"] = f"{self.results}/pretrain/{arm.init.removeprefix('ssl:')}/seed{seed}"
-        elif arm.init.startswith("file:"):
-            path = Path(arm.init.removeprefix("file:"))
-            if not path.is_file():
-                raise UserError(f"arms.{name}.init: no file {path}; give the path of a state dict")
-            inputs["encoder"] = sha256(path)
-        tasks = {t: _dump(self.params.pretext[t]) for t in arm.auxiliary}
-        values = {
-            "seed": seed,
-            "network": _dump(self.params.network),
-            "init": "encoder" if "encoder" in inputs else arm.init,
-            "auxiliary": {t: {"weight": arm.auxiliary[t], "task": task} for t, task in tasks.items()},
-            "views": arm.views,
-            "weighting": arm.weighting,
-            "auxiliary_on": arm.auxiliary_on,
-            "labels": _dump(self.params.labels_of(name)),
-            "training": _dump(self.params.finetune_of(name)),
-        }
-        job: dict[str, str | int] = {"study": self.study, "arm": name, "seed": seed}
-        folder = f"{self.results}/finetune/{name}/seed{seed}"
-        self._add(folder, "finetune", job, values, inputs, *(f"pretext/{t['kind']}" for t in tasks.values()))
-        for dataset in self.params.test_on:
-            self._add(
-                f"{self.evaluated}/{dataset}/{name}/seed{seed}",
-                "evaluate",
-                {**job, "dataset": dataset},
-                {"evaluate": _dump(self.params.evaluate)},
-                {"model": folder, "crops": self.crops(dataset), "split": self.split(dataset)},
-            )
-        tested = {folder: folder for folder in self.evaluations_of(name, seed)}
-        detail = {"detail": self.params.evaluate.detail}
-        learnt_from = self.training_data() | {"model": folder, "card": self.card(self.params.train_on)}
-        self._add(f"{self.results}/export/{name}/seed{seed}", "export_model", job, detail, learnt_from | tested)
+    def _plan_finetuning(self, name: str, seed: int) -> None:
+        params, arm = self.params, self.params.arms[name]
+        inputs: dict[str, str | Input] = {"crops": self.crops(params.train_on), "split": self.split(params.train_on)}
+        start, _, source = arm.init.partition(":")
+        if start == "ssl":
+            inputs["encoder"] = self.layout.pretraining(source, seed)
+        elif start == "file":
+            if not Path(source).is_file():
+                raise UserError(f"arms.{name}.init: no file {source}; give the path of a state dict")
+            inputs["encoder"] = FileInput(sha256=sha256(Path(source)))
+        auxiliary = {task: Auxiliary(weight=arm.auxiliary[task], task=params.pretext[task]) for task in arm.auxiliary}
+        finetuning = FinetuneParams(
+            seed=seed,
+            network=params.network,
+            init="random" if start == "random" else "imagenet" if start == "imagenet" else "encoder",
+            auxiliary=auxiliary,
+            views=arm.views,
+            weighting=arm.weighting,
+            auxiliary_on=arm.auxiliary_on,
+            labels=params.labels_of(name),
+            training=params.finetune_of(name),
+        )
+        names, modules = self._names(arm=name, seed=seed), [_module_of(a.task) for a in auxiliary.values()]
+        self._add(self.layout.finetuning(name, seed), "finetune", names, finetuning, inputs, *modules)
 
-    def recipe_file(self, folder: str) -> str:
-        """Path of the recipe that the results in `folder` are to be made by."""
-        return f".recipes/{folder}/{self.recipes[folder].key}.json"
+    def _plan_use(self, arm: str, seed: int) -> None:
+        """Evaluations of a model, and its export."""
+        params, model = self.params, self.layout.finetuning(arm, seed)
+        for name in params.test_on:
+            self._add(
+                self.evaluation(name, arm, seed),
+                "evaluate",
+                self._names(arm=arm, seed=seed, dataset=name),
+                EvaluateParams(evaluate=params.evaluate),
+                {"model": model, "crops": self.crops(name), "split": self.split(name)},
+            )
+        data = {"crops": self.crops(params.train_on), "split": self.split(params.train_on)}
+        described = {"model": model, "card": self.card(params.train_on)} | _by_folder(self.evaluations_of(arm, seed))
+        self._add(
+            self.layout.export(arm, seed),
+            "export_model",
+            self._names(arm=arm, seed=seed),
+            ExportParams(detail=params.evaluate.detail),
+            data | described,
+        )
+
+
+def _by_folder(folders: Iterable[str]) -> dict[str, str]:
+    """Inputs whose role is their folder, in one order whatever that of arms, seeds and data sets."""
+    return {folder: folder for folder in sorted(folders)}
+
+
+def _module_of(task: BaseModel) -> str:
+    return f"pretext/{task.model_dump()['kind']}"
+
+
+def _without_downloads(record: Record | None) -> Record | None:
+    """A row of the catalogue without where its archive is downloaded, which changes no result."""
+    return record and record.model_copy(update={"urls": [], "access": "by hand"})

@@ -1,4 +1,4 @@
-"""The table of data sets: where each is had, how it is recognised, and what its use asks for.
+"""The table of data sets: where to get each one, how to recognise its archive, and the terms of its use.
 
 python -m pipeline_steps.acquisition.catalogue    print the table of docs/data.md
 """
@@ -7,31 +7,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from pipeline_steps.job.errors import UserError, first_problem
+from pipeline_steps.job.strict import Strict
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "datasets.yaml"
 
 
-class Record(BaseModel):
-    """One row of the table. `kind` names the module in `pipeline_steps/datasets/` that reads the archive."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class Record(Strict):
+    """One row of the table; its key is the kind, the name of the module in `pipeline_steps/datasets/` that reads it."""
 
     title: str
     version: str
     page: str = Field(description="official page")
     file: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$", description="the archive's official name")
-    access: Literal["download", "by hand", "made here", "yours"] = "by hand"
+    access: Literal["download", "by hand", "generated", "yours"] = "by hand"
     urls: list[Annotated[str, Field(pattern=r"^https?://")]] = Field(
-        default=[], description="where the archive is downloaded, in order of preference; none: by hand only"
+        default=[], description="addresses of the archive, in order of preference; none: by hand only"
     )
     bytes: Annotated[int, Field(gt=0)] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
-        default=None, description="of the archive; where none is published, that of the first download is remembered"
+        default=None, description="of the archive; where none is published, later downloads must equal the first"
     )
-    images: int | None = Field(default=None, description="how many pictures the whole set has")
+    images: int | None = Field(default=None, description="number of images in the complete data set")
     labels: str
     licence: str
     accept: str = Field(description="what a user must accept or do before using the data")
@@ -45,12 +44,12 @@ class Record(BaseModel):
         return self
 
     def by_hand(self, place: Path) -> str:
-        """How to get the archive by hand and where to put it."""
+        """Instructions to get the archive by hand and put it at `place`."""
         return f"get {self.file} from {self.page} ({self.accept}) and put it at {place}"
 
 
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
-    """The table's rows by kind; UserError that names the row and field where something is wrong."""
+    """Rows of the table by kind; UserError that names the row and field where something is wrong."""
     try:
         rows: Any = yaml.safe_load(path.read_bytes())
         return TypeAdapter(dict[str, Record]).validate_python(rows, strict=True)
@@ -60,13 +59,13 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
         raise first_problem(error, str(path), rows) from error
 
 
-def remembered(archive: Path) -> Path:
-    """The file that holds the SHA-256 which a downloaded archive had when it was first fetched."""
+def checksum_file(archive: Path) -> Path:
+    """The file with the SHA-256 of an archive's first download, for archives without a published checksum."""
     return archive.with_name(f"{archive.name}.sha256")
 
 
 def as_markdown(catalogue: dict[str, Record]) -> str:
-    """The table for people."""
+    """The table as shown in the documentation."""
     import pandas as pd
 
     rows = [

@@ -1,7 +1,7 @@
-"""Download one file from the first of its mirrors that delivers it whole.
+"""Download one file from the first of its mirrors that delivers it completely.
 
-By requests and tenacity, and by gdown where Google Drive is the mirror, because no library does the whole task: pooch
-cannot resume, pypdl sends no If-Range, and gdown knows no mirrors and guards no resume from one call to the next.
+Uses requests and tenacity, and gdown for Google Drive, because no library does the entire task: pooch cannot resume,
+pypdl sends no If-Range, and gdown has no mirrors and does not check that a file is unchanged before it resumes.
 """
 
 import errno
@@ -13,20 +13,20 @@ from urllib.parse import urlsplit
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from pipeline_steps.acquisition import google_drive, web
-from pipeline_steps.acquisition.unfinished import MirrorError, PassingError, UnfinishedFile
+from pipeline_steps.acquisition.unfinished import MirrorError, TransientError, UnfinishedFile
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.progress import logger
 
 ATTEMPTS = 5  # per mirror
-BACK_OFF_SECONDS = 1.0  # before the second attempt; doubles with every further one
+BACK_OFF_SECONDS = 1.0  # before the second attempt; doubles with every further attempt
 
 
 def download(urls: Sequence[str], destination: Path, sha256: str | None = None, size: int | None = None) -> str:
-    """Fetch the first of the mirrors that delivers, and return the hexadecimal SHA-256 of the finished file.
+    """Download from the first mirror that delivers, and return the hexadecimal SHA-256 of the finished file.
 
-    sha256 (hexadecimal) and size (bytes) are demanded of the file where given. Unfinished bytes stay beside the
-    destination, and the next call goes on from there. Raises UserError where no mirror delivers, and OSError with the
-    destination as its filename where the disk is full; the destination is then as it was before.
+    The file must have the given sha256 (hexadecimal) and size (bytes), if any. The bytes of an unfinished download stay
+    beside the destination, and the next call resumes there. Raises UserError where no mirror delivers, and OSError with
+    the destination as its filename where the disk is full; in both cases the destination is left unchanged.
     """
     hosts = [_host(url, destination) for url in urls]
     file = UnfinishedFile(destination, sha256.lower() if sha256 else None, size)
@@ -37,7 +37,7 @@ def download(urls: Sequence[str], destination: Path, sha256: str | None = None, 
             try:
                 return _from_mirror(url, host, file)
             except MirrorError as reason:
-                logger.info("%s  %s: %s; given up", destination.name, host, reason)
+                logger.info("%s  %s: %s; giving up on this mirror", destination.name, host, reason)
                 reasons.append(f"{host}: {reason}")
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -60,15 +60,15 @@ def _host(url: str, destination: Path) -> str:
 
 
 def _from_mirror(url: str, host: str, file: UnfinishedFile) -> str:
-    def say(state: RetryCallState) -> None:
+    def log_failure(state: RetryCallState) -> None:
         reason = state.outcome.exception() if state.outcome else ""
         logger.info("%s  %s: %s; attempt %d failed", file.destination.name, host, reason, state.attempt_number)
 
     attempts = Retrying(
-        retry=retry_if_exception_type(PassingError),
+        retry=retry_if_exception_type(TransientError),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=BACK_OFF_SECONDS),
-        before_sleep=say,
+        before_sleep=log_failure,
         reraise=True,
     )
     from_drive = partial(google_drive.fetch, retries=ATTEMPTS - 1)

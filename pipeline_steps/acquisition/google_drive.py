@@ -1,4 +1,4 @@
-"""Files from Google Drive, by gdown, which knows the pages that Google puts before a large file."""
+"""Downloads from Google Drive by gdown, which handles the confirmation pages that Google shows before a large file."""
 
 import re
 import shutil
@@ -14,11 +14,11 @@ HOSTS = {"drive.google.com", "drive.usercontent.google.com", "docs.google.com"}
 
 
 def fetch(url: str, file: UnfinishedFile, retries: int) -> str:
-    """Fetch the file, and return its hexadecimal SHA-256; gdown itself tries again. Raises MirrorError."""
+    """Download the file, and return its hexadecimal SHA-256; gdown itself retries. Raises MirrorError."""
     import gdown
 
-    whole = file.folder / file.destination.name
-    if file.sha256 is None:  # from one call to the next, gdown cannot tell whether the file has changed
+    complete = file.folder / file.destination.name
+    if file.sha256 is None:  # gdown cannot tell whether the file has changed since the previous call
         shutil.rmtree(file.folder, ignore_errors=True)
     file.folder.mkdir(exist_ok=True)
     resumed = any(file.folder.iterdir())
@@ -28,9 +28,9 @@ def fetch(url: str, file: UnfinishedFile, retries: int) -> str:
         gdown.download(
             url=None if ids[0] else url,
             id=ids[0],
-            output=str(whole),
+            output=str(complete),
             quiet=True,
-            use_cookies=False,  # they would be kept in the home folder
+            use_cookies=False,  # they would be stored in the home folder
             resume=True,
             progress=progress,
             timeout=(web.CONNECT_SECONDS, web.READ_SECONDS),
@@ -40,14 +40,14 @@ def fetch(url: str, file: UnfinishedFile, retries: int) -> str:
         raise MirrorError(web.reason(error)) from error
     except OSError:
         raise
-    except Exception as error:  # gdown reads pages that Google may change: KeyError, AssertionError and the like too
+    except Exception as error:  # gdown parses pages that Google may change, and then raises anything, such as KeyError
         raise MirrorError(_reason(error)) from error
-    progress(whole.stat().st_size, whole.stat().st_size, last=True)
-    return file.finish(whole, resumed)
+    progress(complete.stat().st_size, complete.stat().st_size, last=True)
+    return file.finish(complete, resumed)
 
 
 def _reason(error: Exception) -> str:
-    """What gdown found out, without the addresses and the advice that it adds."""
+    """gdown's message without the addresses and the advice in it."""
     inner = error.__cause__ or error.__context__
     if isinstance(inner, requests.RequestException):
         return web.reason(inner)

@@ -1,4 +1,4 @@
-"""A file on its way: what is wanted, what there is of it so far, and whether what came is what was wanted."""
+"""A download in progress: the file wanted, the bytes received so far, and the check of the finished file."""
 
 import hashlib
 import html
@@ -13,7 +13,7 @@ from pipeline_steps.job import files
 from pipeline_steps.job.progress import logger, time_left
 
 REPORT_SECONDS = 5.0
-CHUNK = 1 << 16  # bytes; the first ones tell a web page
+CHUNK = 1 << 16  # bytes; the first chunk shows whether it is a web page
 PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 TITLE = re.compile(rb"<title[^<>]*>([^<]*)", re.IGNORECASE)
 
@@ -22,13 +22,13 @@ class MirrorError(Exception):
     """Why a mirror does not deliver; another attempt would not help."""
 
 
-class PassingError(MirrorError):
+class TransientError(MirrorError):
     """Why an attempt failed; another one may succeed."""
 
 
 @dataclass(frozen=True)
 class UnfinishedFile:
-    """What is wanted, and what there is of it so far."""
+    """The file wanted, and the bytes received so far, which are kept beside it."""
 
     destination: Path
     sha256: str | None
@@ -36,12 +36,12 @@ class UnfinishedFile:
 
     @property
     def part(self) -> Path:
-        """The unfinished bytes."""
+        """The bytes received so far."""
         return self._beside(".part")
 
     @property
     def folder(self) -> Path:
-        """Place for a library that names unfinished files itself."""
+        """Folder for gdown, which chooses the names of unfinished files itself."""
         return self._beside(".drive")
 
     @property
@@ -52,50 +52,54 @@ class UnfinishedFile:
         return self.destination.with_name(self.destination.name + ending)
 
     def begin(self, url: str, validator: str) -> None:
-        """Forget the unfinished bytes, and note which version of which address those to come belong to."""
-        self.forget()
-        self._version.write_text(f"{_fingerprint(url)}\n{validator}\n")
+        """Discard the bytes received so far, and record the address and version of the file that is about to come."""
+        self.discard()
+        self._version.write_text(f"{_hash(url)}\n{validator}\n")
 
-    def begun(self, url: str) -> tuple[int, str]:
-        """Bytes to go on from, and the If-Range for them: empty where the checksum alone can tell versions apart."""
-        have = self.part.stat().st_size if self.part.is_file() else 0
+    def received(self, url: str) -> tuple[int, str]:
+        """Number of bytes to resume from, and the If-Range to send: empty where only the checksum guards the resume."""
+        length = self.part.stat().st_size if self.part.is_file() else 0
         lines = self._version.read_text(errors="replace").splitlines() if self._version.is_file() else []
-        validator = lines[1] if len(lines) == 2 and lines[0] == _fingerprint(url) else ""
-        return (have, validator) if validator or self.sha256 else (0, "")
+        validator = lines[1] if len(lines) == 2 and lines[0] == _hash(url) else ""
+        return (length, validator) if validator or self.sha256 else (0, "")
 
-    def forget(self) -> None:
-        """Remove the unfinished bytes."""
+    def discard(self) -> None:
+        """Remove the bytes received so far."""
         self.part.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)
 
-    def finish(self, whole: Path, resumed: bool) -> str:
-        """Give a checked file its name and return its SHA-256; remove a wrong one, and try a resumed one afresh."""
-        with whole.open("rb") as content:
+    def finish(self, complete: Path, resumed: bool) -> str:
+        """Check a complete file, move it to its destination and return its SHA-256.
+
+        Removes a wrong file and raises MirrorError; TransientError where it was resumed, since a download from the
+        start may be right.
+        """
+        with complete.open("rb") as content:
             fault = web_page(content.read(CHUNK))
-        length, digest = whole.stat().st_size, files.sha256(whole)
+        length, checksum = complete.stat().st_size, files.sha256(complete)
         if not fault and self.size not in {None, length}:
-            fault = f"sent {length} bytes in place of {self.size}"
-        if not fault and self.sha256 not in {None, digest}:
-            fault = f"wrong checksum: SHA-256 is {digest}"
+            fault = f"sent {length} bytes instead of {self.size}"
+        if not fault and self.sha256 not in {None, checksum}:
+            fault = f"wrong checksum: SHA-256 is {checksum}"
         if not fault:
-            files.put_in_place(whole, self.destination)
-        self.forget()
+            files.put_in_place(complete, self.destination)
+        self.discard()
         shutil.rmtree(self.folder, ignore_errors=True)
         if fault:
-            raise (PassingError if resumed else MirrorError)(fault)
-        return digest
+            raise (TransientError if resumed else MirrorError)(fault)
+        return checksum
 
 
 class Progress:
-    """Lines about one transfer: megabytes done, of how many, how fast, and what is left."""
+    """Logs one transfer: megabytes received, the total, the speed, and the time left."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.start = self.reported = time.monotonic()
-        self.before: int | None = None  # bytes that were there at the start
+        self.before: int | None = None  # bytes that were already there at the start
 
     def __call__(self, done: int, total: int | None, last: bool = False) -> None:
-        """Take note of the bytes done; total is None where the server does not tell."""
+        """Report the number of bytes received; total is None where the server does not say."""
         now = time.monotonic()
         self.before = done if self.before is None else self.before
         if last or now - self.reported >= REPORT_SECONDS:
@@ -106,18 +110,21 @@ class Progress:
 
 
 def web_page(head: bytes, certain: bool = False) -> str | None:
-    """The reason where a file's first bytes are those of a web page."""
+    """A reason to refuse a file whose first bytes are those of a web page; None for other files.
+
+    certain: whether it is known to be a web page, whatever the bytes.
+    """
     if not certain and not PAGE.match(head):
         return None
     found = TITLE.search(head)
     title = plain(html.unescape(found[1].decode(errors="replace"))) if found else ""
-    return "sent a web page in place of the file" + (f" ({textwrap.shorten(title, 80)})" if title else "")
+    return "sent a web page instead of the file" + (f" ({textwrap.shorten(title, 80)})" if title else "")
 
 
 def plain(text: str) -> str:
-    """The text in one line, without what cannot be printed."""
+    """The text in one line, without characters that cannot be printed."""
     return "".join(filter(str.isprintable, " ".join(text.split())))
 
 
-def _fingerprint(url: str) -> str:
-    return hashlib.sha256(url.encode(errors="replace")).hexdigest()  # an address may hold a secret
+def _hash(url: str) -> str:
+    return hashlib.sha256(url.encode(errors="replace")).hexdigest()  # an address may contain a secret

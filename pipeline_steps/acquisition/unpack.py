@@ -1,4 +1,4 @@
-"""Official archives: unpack what is wanted of them, and nothing outside the folder."""
+"""Unpack the wanted files of official archives, and nothing outside the target folder."""
 
 import shutil
 import tarfile
@@ -16,18 +16,18 @@ from pipeline_steps.job.errors import UserError
 LARGEST_MEMBER = 256 << 20
 """Bytes; the largest file of any data set read here is below 10 MB."""
 LARGEST_RATIO = 200
-"""Unpacked bytes per byte of archive; pictures barely shrink, an archive bomb grows a thousandfold."""
+"""Unpacked bytes per byte of archive: images hardly compress, an archive bomb grows a thousandfold."""
 
 Members = Generator[tuple[str, int, Callable[[], IO[bytes]]], None, None]
-"""Of every regular file: its path inside the archive, its unpacked size in bytes, and how to read it."""
+"""For every regular file: its path inside the archive, its unpacked size in bytes, and a function that opens it."""
 
 
 def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:
-    """Put the wanted files of a zip or tar archive into the new folder `target`; a folder is linked there as it is.
+    """Unpack the wanted files of a zip or tar archive into the new folder `target`; a folder is linked there instead.
 
-    wanted: decides by a member's path inside the archive, with forward slashes. Raises UserError where the archive is
-    neither, is cut off or corrupt, unpacks to more than such an archive can honestly hold or the disk has room for,
-    names a file outside the folder, or holds nothing that is wanted.
+    wanted: whether to unpack a member, by its path inside the archive with forward slashes. Raises UserError where the
+    archive is neither zip nor tar, is truncated or corrupt, unpacks to more than such an archive plausibly contains or
+    the disk has room for, has a member outside the folder, or contains no wanted file.
     """
     if archive.is_dir():
         target.symlink_to(archive.absolute(), target_is_directory=True)
@@ -39,15 +39,15 @@ def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:
         elif tarfile.is_tarfile(archive):
             members = _of_tar(archive)
         else:
-            raise UserError(f"{archive}: {_what_it_is(archive)}, no zip or tar archive; download it again")
+            raise UserError(f"{archive}: {_what_it_is(archive)}, not a zip or tar archive; download it again")
         with closing(members):
             count = _write_all(archive, members, target, wanted)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as e:
         if isinstance(e, OSError) and e.errno is not None:
-            raise  # the disk's trouble, not the archive's
-        raise UserError(f"{archive}: the archive is cut off or corrupt ({e}); download it again") from e
+            raise  # a fault of the disk, not of the archive
+        raise UserError(f"{archive}: the archive is truncated or corrupt ({e}); download it again") from e
     if not count:
-        raise UserError(f"{archive}: holds none of the files of this data set; check that it is the right archive")
+        raise UserError(f"{archive}: contains none of the files of this data set; check that it is the right archive")
 
 
 def _of_zip(archive: Path) -> Members:
@@ -77,8 +77,8 @@ def _write_all(archive: Path, members: Members, target: Path, wanted: Callable[[
         total += size  # a tar has to be unpacked up to here, wanted or not
         if size > LARGEST_MEMBER or total > limit:
             raise UserError(
-                f"{archive}: {name} would unpack to {max(size, total):,} bytes, more than such an archive can hold "
-                "(an archive bomb?); download it again from the official page"
+                f"{archive}: {name} would unpack to {max(size, total):,} bytes, more than such an archive plausibly "
+                "contains (an archive bomb?); download it again from the official page"
             )
         if not wanted(name):
             continue
@@ -93,7 +93,7 @@ def _write_all(archive: Path, members: Members, target: Path, wanted: Callable[[
 def _write(content: IO[bytes], name: str, target: Path) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name} would lie outside the folder")
+        raise ValueError(f"{name} would be outside the folder")
     destination = target / path
     destination.parent.mkdir(parents=True, exist_ok=True)
     with destination.open("wb") as copy:

@@ -11,17 +11,17 @@ import numpy as np
 _MATRIX, _COMPRESSED = 14, 15
 _STORED_AS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
 _NUMERIC = range(6, 16)
-"""Classes of dense matrices of numbers; below are cells, structures, objects, text and sparse matrices."""
+"""Classes of dense numeric matrices; lower numbers are cells, structures, objects, text and sparse matrices."""
 
 _COMPLEX = 8
 _LARGEST = 1 << 24
-"""Bytes that a compressed variable may unpack to, against hostile files; real ones stay below 10,000."""
+"""Bytes; limit on a decompressed variable, as a guard against hostile files. Real ones are below 10,000."""
 
 
 def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]:
-    """Yaw, pitch, roll (3,) in degrees, and landmarks (68, 2) in pixels, of one picture's `.mat` file.
+    """Yaw, pitch, roll (3,) in degrees, and landmarks (68, 2) in pixels, from one image's `.mat` file.
 
-    landmarks: the field that holds them as (2 or 3, 68). Pose_Para starts with pitch, yaw, roll in radians.
+    landmarks: name of the field with the landmarks (2 or 3, 68). Pose_Para starts with pitch, yaw, roll in radians.
     Raises ValueError that says what is missing or wrong.
     """
     shapes = {"Pose_Para": (1, 3), landmarks: (2, 68)}
@@ -39,18 +39,18 @@ def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]
             raise ValueError(f"{path.name}: {name} has shape {value.shape}, expected {(rows, columns)} numbers")
         fields[name] = value[:rows, :columns].astype(float)
         if not np.isfinite(fields[name]).all():
-            raise ValueError(f"{path.name}: {name} holds NaN or infinity")
+            raise ValueError(f"{path.name}: {name} contains NaN or infinity")
     pitch, yaw, roll = np.degrees(fields["Pose_Para"][0])
     return np.array([yaw, pitch, roll]), fields[landmarks].T
 
 
 def _matrices(content: bytes, names: set[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """The named variables of a MATLAB 5 file; one that is no dense matrix of real numbers comes as an empty array.
+    """The named variables of a MATLAB 5 file; an empty array in place of anything but a dense matrix of real numbers.
 
-    Instead of SciPy's reader, where an unknown storage type ends the whole process by a segmentation fault.
+    SciPy's reader is not used because an unknown storage type crashes it with a segmentation fault.
     """
     if content[124:128] != b"\0\1IM":
-        raise ValueError("its head is not that of MATLAB 5")
+        raise ValueError("its header is not that of MATLAB 5")
     for kind, data in _elements(content[128:]):
         if kind == _COMPRESSED:
             kind, data = next(_elements(zlib.decompressobj().decompress(data, _LARGEST)), (0, b""))
@@ -67,14 +67,14 @@ def _matrices(content: bytes, names: set[str]) -> Iterator[tuple[str, np.ndarray
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Type and content of every element of a MATLAB 5 file, or of a matrix in it."""
-    place = 0
-    while place < len(content):
-        kind, size = struct.unpack_from("<2I", content, place)
-        start = place + 8
-        if kind >> 16:  # four bytes or fewer lie within the element's head
-            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+    position = 0
+    while position < len(content):
+        kind, size = struct.unpack_from("<2I", content, position)
+        start = position + 8
+        if kind >> 16:  # an element of four bytes or fewer is stored within its own tag
+            kind, size, start = kind & 0xFFFF, kind >> 16, position + 4
         end = start + size
         if end > len(content):
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         yield kind, content[start:end]
-        place = end if kind == _COMPRESSED else end + -(end - place) % 8
+        position = end if kind == _COMPRESSED else end + -(end - position) % 8

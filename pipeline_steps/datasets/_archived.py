@@ -1,4 +1,4 @@
-"""What the data sets that come as archives have in common."""
+"""What data sets that come as archives have in common."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ class ArchivedDataset(HeadPoseDataset):
 
     needs_archive: ClassVar[bool] = True
     members: ClassVar[re.Pattern[str]]
-    """Which members are unpacked, searched for in their paths with forward slashes."""
+    """Members whose path (with forward slashes) contains a match are unpacked."""
 
     def acquire(self, raw: Path, archive: Path | None, processes: int = 1) -> None:
-        """Unpack the members; a folder in the archive's place is linked as it is."""
+        """Unpack the members; if `archive` is a folder, link it instead."""
         assert archive is not None
         unpack(archive, raw / "unpacked", lambda name: self.members.search(name) is not None)
 

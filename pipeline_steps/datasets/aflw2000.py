@@ -17,20 +17,20 @@ from pipeline_steps.pose.geometry import euler_to_matrix
 
 
 class Aflw2000(ArchivedDataset):
-    """The AFLW2000-3D data set. It names nobody: every image is its own subject."""
+    """The AFLW2000-3D data set. It does not identify people: every image is a subject of its own."""
 
     kind: Literal["aflw2000"] = "aflw2000"
     members: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)image\d{5}\.(jpg|mat)$")
 
     def entries(self, raw: Path) -> Iterator[Entry]:
-        """Every image, by name."""
+        """Every image, in the order of the file names."""
         root = self.unpacked(raw)
         images = sorted(path for path in root.rglob("image*.jpg") if self.members.search(path.as_posix()))
         if not images:
-            raise UserError(f"{root}: no imageNNNNN.jpg in it; this is not the layout of AFLW2000-3D")
+            raise UserError(f"{root}: no imageNNNNN.jpg in it; it does not have the layout of AFLW2000-3D")
         yield from (Entry(path.stem, path) for path in images)
 
     def read(self, entry: Entry) -> Sample:
-        """The landmarks are those of `pt3d_68`, which has all 68; `pt2d` has 21 points, and -1 where one is hidden."""
+        """Pose and landmarks: those of `pt3d_68`, because `pt2d` has only 21 points, with -1 where one is hidden."""
         euler_deg, landmarks = read_annotation(entry.image.with_suffix(".mat"), "pt3d_68")
         return Sample(entry.source_id, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks)

@@ -1,4 +1,4 @@
-"""What every data set offers: its typed parameters, its raw files, and labelled pictures read from them."""
+"""What every data set provides: its typed parameters, its raw files, and labelled images read from them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from pipeline_steps.job.strict import Strict
 
 SOURCE = "source.json"
-"""What `acquire_dataset` notes in the raw folder about an archive: its file name and SHA-256."""
+"""File in the raw folder in which `acquire_dataset` records an archive's file name and SHA-256."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture that was listed and not opened yet.
+    """An image of a data set, not opened yet.
 
     source_id: its name, unique within the data set. label: whatever `read` needs to find the label.
     """
@@ -27,14 +28,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of a head, before cropping. Pixels: x to the right, y down, (0, 0) the picture's corner.
+    """The label of one image of a head, before cropping. Pixels: x to the right, y down, (0, 0) the image's corner.
 
-    subject: who is shown; subjects never straddle a split. A data set without identities gives every image its own.
+    subject: who is shown; all images of a subject are in the same part of a split. Where a data set does not identify
+    people, every image is a subject of its own.
     rotation: (3, 3) in the project's convention (`pipeline_steps.pose.geometry`), or None where it is unknown.
-    euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, NaN for an angle that it does not know;
-    None to derive them from `rotation`.
+    euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, NaN for an unknown angle; None to derive
+    them from `rotation`.
     given_box: (4,) x0, y0, x1, y1 of the head as the data set gives it. projected_head: (4,) of the head's recorded
-    place in space, seen through the calibrated camera. landmarks: (K, 2). None where the data set has no such thing.
+    position, projected by the calibrated camera. landmarks: (K, 2). None where the data set provides none.
     """
 
     subject: str
@@ -45,34 +47,32 @@ class Sample:
     landmarks: np.ndarray | None = None
 
 
-class HeadPoseDataset(BaseModel, ABC):
-    """A data set is its parameters plus three abilities: to acquire its raw files, to list them, to read one.
+class HeadPoseDataset(Strict, ABC):
+    """A data set: its parameters, and how to acquire its raw files, list its images, and read the label of one.
 
-    One module per data set, named after its `kind`, with one subclass; params.yaml names the kind and gives the fields.
+    One module per data set, named after its `kind`, with one subclass; params.yaml gives the kind and the fields.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
     needs_archive: ClassVar[bool] = False
-    """Whether the files come from an archive or folder: downloaded, or named by `archive` in params.yaml."""
+    """Whether the files come from an archive or folder, which is downloaded or named by `archive` in params.yaml."""
 
     @abstractmethod
     def acquire(self, raw: Path, archive: Path | None, processes: int = 1) -> None:
         """Fill the empty folder `raw`, from the archive or folder where the data set needs one.
 
-        processes: how many the work may be spread over. Raises UserError with a way out where the data cannot be had.
+        processes: how many may share the work. Raises UserError that says what to do where the data are unavailable.
         """
 
     @abstractmethod
     def entries(self, raw: Path) -> Iterator[Entry]:
-        """Every picture of the acquired folder in a fixed order; cheap, opens no picture.
+        """Every image of the acquired folder in a fixed order, without opening any image.
 
-        Raises UserError where the folder's layout is not that of the data set.
+        Raises UserError where the folder does not have the data set's layout.
         """
 
     @abstractmethod
     def read(self, entry: Entry) -> Sample:
-        """The label of one picture; called in many processes at once.
+        """The label of one image; called in many processes at once.
 
-        Raises ValueError or OSError with the reason where the label is missing or damaged.
+        Raises ValueError or OSError with the reason where the label is missing or corrupt.
         """

@@ -1,13 +1,13 @@
-"""Your own images: a folder or archive of pictures with a CSV of their poses, or without any labels.
+"""Your own images: a folder or archive of images with a CSV file of their poses, or without any labels.
 
-The CSV has a row per picture and these columns:
+The CSV has one row per image and these columns:
     path                      relative to the CSV's folder
     yaw, pitch, roll          degrees, in the project's convention; an empty cell is an unknown angle
-    or r00, r01, ..., r22     the rotation matrix instead, row by row
+    or r00, r01, ..., r22     instead, the rotation matrix, row by row
     x0, y0, x1, y1            optional, the head's box in pixels, for the box rule `given_box`
     subject                   optional, who is shown
-Labels and boxes refer to the picture as it is seen, after its EXIF orientation. Without a CSV the images can be used
-for pre-training (`pretrain_on`).
+Labels and boxes refer to the image as displayed, with its EXIF orientation applied. Without a CSV the images can be
+used for pre-training (`pretrain_on`).
 """
 
 import re
@@ -33,7 +33,7 @@ _KNOWN = {"path", "subject", *ANGLES, *_MATRIX, *_BOX}
 
 
 class ImageFolder(ArchivedDataset):
-    """Images of the user's own."""
+    """The user's own images."""
 
     kind: Literal["image_folder"] = "image_folder"
     labels: str | None = Field(
@@ -43,8 +43,7 @@ class ImageFolder(ArchivedDataset):
     )
     subject: Literal["image", "folder"] = Field(
         default="image",
-        description="who is shown where the CSV has no subject column: somebody else in every image, or one person per "
-        "folder",
+        description="where the CSV has no subject column: every image shows another subject, or every folder does",
     )
     members: ClassVar[re.Pattern[str]] = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|csv)$", re.IGNORECASE)
 
@@ -57,12 +56,14 @@ class ImageFolder(ArchivedDataset):
             return
         found = sorted(root.rglob(self.labels), key=lambda path: len(path.parts))
         if not found:
-            raise UserError(f"{root}: no {self.labels} in it; add it, or set source.labels to its name or to null")
+            raise UserError(
+                f"{root}: no {self.labels} in it; add it, or set source.labels to the name of your CSV, or to null"
+            )
         for row in _read_table(found[0]).to_dict("records"):
             yield Entry(str(row["path"]), _inside(found[0].parent, str(row["path"])), row)
 
     def read(self, entry: Entry) -> Sample:
-        """The row's label, box and subject; ValueError names the column that is wrong."""
+        """The label, box and subject of the row; ValueError that names the wrong column."""
         row: dict[str, Any] = entry.label
         folder = entry.source_id.rpartition("/")[0] or "."
         rotation, euler_deg = _pose(row)
@@ -75,14 +76,14 @@ class ImageFolder(ArchivedDataset):
 
 
 def _read_table(path: Path) -> "pd.DataFrame":
-    """All cells as text; UserError where the table lacks a column or has one that nobody reads."""
+    """All cells as text; UserError where a column is missing or unknown."""
     import pandas as pd
 
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except ValueError as error:
         raise UserError(f"{path}: not a readable CSV ({brief(error)}); save it as comma-separated UTF-8") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas moves the names along by a column
+    if not isinstance(table.index, pd.RangeIndex):  # pandas has shifted the names by a column
         raise UserError(f"{path}: rows have more cells than the header; remove commas within numbers and at their ends")
     columns = set(table.columns)
     if unknown := sorted(columns - _KNOWN):
@@ -92,7 +93,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
         raise UserError(f"{path}: needs a column `path`, and either {', '.join(ANGLES)} or {', '.join(_MATRIX)}")
     for names in (*pose, *([_BOX] if columns & set(_BOX) else [])):
         if missing := [name for name in names if name not in columns]:
-            raise UserError(f"{path}: column {missing[0]!r} is missing beside {', '.join(names)}")
+            raise UserError(f"{path}: column {missing[0]!r} is missing; all of {', '.join(names)} are needed")
     if pose[0] == ANGLES:
         angles = table[ANGLES].apply(pd.to_numeric, errors="coerce").abs().max(axis=None)
         if len(table) >= 10 and angles <= np.pi:
@@ -103,12 +104,15 @@ def _read_table(path: Path) -> "pd.DataFrame":
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{folder}: {brief(repr(name))} lies outside the folder; give paths relative to the CSV")
+        raise UserError(f"{folder}: {brief(repr(name))} is outside the folder; give paths relative to the CSV")
     return path
 
 
 def _pose(row: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Rotation (3, 3) where it is fully known, and yaw, pitch, roll (3,) in degrees where these are what is given."""
+    """Rotation (3, 3), None where an angle is unknown, and yaw, pitch, roll (3,) in degrees, NaN where unknown.
+
+    The angles are None where the row gives a matrix instead.
+    """
     if "r00" in row:
         return _numbers(row, _MATRIX).reshape(3, 3), None
     if "yaw" not in row:

@@ -1,6 +1,6 @@
-"""Rendered heads: made from a seed, not downloaded, with exact labels. The pictures show nobody.
+"""Rendered heads: generated from a seed, with exact labels. The images show no real people.
 
-The body model is `anny` (Apache-2.0, on MakeHuman's CC0 assets); see `pipeline_steps.rendering`.
+The body model is `anny` (Apache-2.0, based on MakeHuman's CC0 assets); see `pipeline_steps.rendering`.
 """
 
 from collections.abc import Iterator
@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipeline_steps.datasets.base import Entry, HeadPoseDataset, Sample
 from pipeline_steps.job.errors import UserError, brief
+from pipeline_steps.job.files import atomic_write
+from pipeline_steps.job.progress import track
+from pipeline_steps.job.strict import Strict
 
 _LABELS = "labels.parquet"
 
 
-class AnglePrior(BaseModel):
+class AnglePrior(Strict):
     """A truncated normal distribution, in degrees."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     mean: float
     std: float = Field(gt=0)
@@ -33,15 +34,13 @@ class AnglePrior(BaseModel):
         return self
 
 
-class PosePrior(BaseModel):
-    """How often each pose is drawn, in degrees.
+class PosePrior(Strict):
+    """The distribution of poses, in degrees.
 
-    A share `uniform` of the poses is uniform between the limits. The others are truncated normals; their roll leans
-    with the product of yaw and pitch, `roll_coupling` degrees of roll per 1000 square degrees, as in photographs.
-    The defaults follow AFLW2000-3D's frontal half: people look down rather than up.
+    A share `uniform` of the poses is uniform between the limits. The others are truncated normals whose mean roll grows
+    with the product of yaw and pitch, by `roll_coupling` degrees per 1000 square degrees, as in photographs. The
+    defaults follow the frontal half of AFLW2000-3D, where people look down more often than up.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     yaw: AnglePrior = AnglePrior(mean=0.0, std=38.0, min=-90.0, max=90.0)
     pitch: AnglePrior = AnglePrior(mean=-7.0, std=17.0, min=-60.0, max=60.0)
@@ -58,7 +57,7 @@ class PosePrior(BaseModel):
         return self
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Poses (count, 3): yaw, pitch, roll in degrees. A pose's numbers do not depend on `count`."""
+        """Poses (count, 3): yaw, pitch, roll in degrees. The first poses are the same whatever the `count`."""
         return np.array([self._draw_one(rng) for _ in range(count)]).reshape(count, 3)
 
     def _draw_one(self, rng: np.random.Generator) -> list[float]:
@@ -77,10 +76,10 @@ def _truncated_normal(rng: np.random.Generator, prior: AnglePrior, mean: float) 
 
 
 class Rendered(HeadPoseDataset):
-    """Parameters of the rendered data set. The same parameters give the same bytes on the same machine."""
+    """The rendered data set. The same parameters give the same bytes on the same machine."""
 
     kind: Literal["rendered"] = "rendered"
-    subjects: int = Field(ge=1, le=100_000, description="people, each with a head, skin, hair and clothes of their own")
+    subjects: int = Field(ge=1, le=100_000, description="each with an individual head, skin, hair and clothes")
     images_per_subject: int = Field(ge=1, le=10_000)
     image_size: int = Field(ge=32, le=1024, description="pixels, square; the head fills half to three quarters of it")
     seed: int = Field(default=0, ge=0)
@@ -89,12 +88,11 @@ class Rendered(HeadPoseDataset):
     def acquire(self, raw: Path, archive: Path | None = None, processes: int = 1) -> None:
         """Render into `raw`: images/NNNNNN.jpg and labels.parquet, which do not depend on the number of processes.
 
-        labels.parquet, a row per image: source_id, subject, rotation (9, row by row), landmarks (136: x, y in pixels),
-        box (4), landmarks_camera (204: x, y, z in metres, camera frame), focal (pixels).
+        labels.parquet has one row per image: source_id, subject, rotation (9, row by row), landmarks (136: x, y in
+        pixels), box (4), landmarks_camera (204: x, y, z in metres, camera frame), focal (pixels).
         """
         import pandas as pd
 
-        from pipeline_steps.job.progress import track
         from pipeline_steps.rendering.workers import render_subjects
 
         images = raw / "images"
@@ -115,24 +113,23 @@ class Rendered(HeadPoseDataset):
             }
             for label in track(labels, "rendering heads", total=self.subjects * each)
         ]
-        partial = raw / f"{_LABELS}.partial"
-        pd.DataFrame(rows).to_parquet(partial, index=False)
-        partial.replace(raw / _LABELS)
+        with atomic_write(raw / _LABELS) as temporary:
+            pd.DataFrame(rows).to_parquet(temporary, index=False)
 
     def entries(self, raw: Path) -> Iterator[Entry]:
-        """Every rendered picture, subject by subject; raise UserError where `raw` holds no labels."""
+        """Every rendered image, subject by subject; UserError where the labels in `raw` are missing or corrupt."""
         import pandas as pd
 
         try:
             rows = pd.read_parquet(raw / _LABELS, columns=["source_id", "subject", "rotation", "box", "landmarks"])
         except (OSError, ValueError, KeyError) as error:
             reason = brief(repr(error))
-            raise UserError(f"{raw / _LABELS}: {reason}; render the data set anew by deleting {raw}") from error
+            raise UserError(f"{raw / _LABELS}: {reason}; delete {raw} to render the data set again") from error
         for row in rows.to_dict("records"):
             yield Entry(row["source_id"], raw / "images" / f"{row['source_id']}.jpg", row)
 
     def read(self, entry: Entry) -> Sample:
-        """Pose, head box and the 68 landmarks, all exact."""
+        """Pose, head box and the 68 landmarks, all of them exact."""
         row = entry.label
         return Sample(
             subject=row["subject"],

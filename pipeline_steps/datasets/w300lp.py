@@ -1,7 +1,7 @@
-"""300W-LP: 61,225 views synthesised from the photographs of 300W by turning fitted faces, and their mirror images.
+"""300W-LP: 61,225 views synthesised from the photographs of 300W by rotating fitted faces, and their mirror images.
 
 Zhu, Lei, Liu, Shi, Li: Face Alignment Across Large Poses: A 3D Solution, CVPR 2016. Official archive 300W-LP.zip
-(3DDFA project page): `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.jpg` (450 x 450) with `.mat` beside it, where V counts the
+(3DDFA project page): `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.jpg` (450 x 450) with `.mat` beside it, where V numbers the
 views of one face, and the mirror images in `{AFW,...}_Flip/`. `landmarks/` and `Code/` are not read.
 """
 
@@ -22,7 +22,7 @@ _PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 
 
 class W300Lp(ArchivedDataset):
-    """The 300W-LP data set. All views of one face, mirrored or not, are one subject."""
+    """The 300W-LP data set. All views of a face, mirrored or not, are one subject."""
 
     kind: Literal["w300lp"] = "w300lp"
     mirrored: bool = Field(default=True, description="read the official mirror images (`*_Flip`) too")
@@ -31,14 +31,14 @@ class W300Lp(ArchivedDataset):
     )
 
     def entries(self, raw: Path) -> Iterator[Entry]:
-        """Every view, folder by folder; its name is `FOLDER/FILE`."""
+        """Every view, folder by folder; its source id is `FOLDER/FILE`."""
         root = self.unpacked(raw)
         names = [f"{part}{flip}" for part in _PARTS for flip in (("", "_Flip") if self.mirrored else ("",))]
         found = [folder for name in names for folder in sorted([*root.glob(name), *root.glob(f"*/{name}")])]
         folders = [folder for folder in found if folder.parent.name != "landmarks"]
         images = [path for folder in folders for path in sorted(folder.glob("*_*.jpg"))]
         if not images:
-            raise UserError(f"{root}: no AFW/NAME_V.jpg or the like in it; this is not the layout of 300W-LP")
+            raise UserError(f"{root}: no AFW/NAME_V.jpg or the like in it; it does not have the layout of 300W-LP")
         yield from (Entry(f"{path.parent.name}/{path.stem}", path) for path in images)
 
     def read(self, entry: Entry) -> Sample:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline_steps.evaluation.reading import Trained
 from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import JobInput
 
 PROBE = "val_probe_mae_deg"
 
@@ -13,23 +14,23 @@ PROBE = "val_probe_mae_deg"
 def starting_point(trained: Trained, pretrainings: dict[str, Trained]) -> tuple[str, Trained | None]:
     """Where a fine-tuning started: random, imagenet, file or ssl:<pretext>, and for the last the pre-training.
 
-    pretrainings: by the key of their recipe.
+    pretrainings: by the fingerprint of their recipe. UserError where they lack the one that is needed.
     """
-    init, encoder = str(trained.recipe.params["init"]), trained.recipe.inputs.get("encoder", "")
+    init, encoder = str(trained.recipe.params["init"]), trained.recipe.inputs.get("encoder")
     if init != "encoder":
         return init, None
-    if encoder in pretrainings:
-        return f"ssl:{pretrainings[encoder].name}", pretrainings[encoder]
-    if len(encoder) == 64:  # a file's SHA-256, not a recipe's key
+    if not isinstance(encoder, JobInput):
         return "file", None
+    if encoder.fingerprint in pretrainings:
+        return f"ssl:{pretrainings[encoder.fingerprint].name}", pretrainings[encoder.fingerprint]
     raise UserError(
-        f"{trained.name}/seed{trained.run['seed']}: its pre-training {encoder} is missing; --pretraining it"
+        f"{trained.name}/seed{trained.run['seed']}: its pre-training {encoder.fingerprint} is missing; --pretraining it"
     )
 
 
-def by_key(pretrainings: list[Trained]) -> dict[str, Trained]:
-    """Pre-trainings by the key of their recipe, which a fine-tuning names as its input."""
-    return {str(p.run["recipe"]): p for p in pretrainings}
+def by_fingerprint(pretrainings: list[Trained]) -> dict[str, Trained]:
+    """Pre-trainings by the fingerprint of their recipe, which a fine-tuning names as its input."""
+    return {p.recipe.fingerprint: p for p in pretrainings}
 
 
 def costs(trainings: list[Trained], pretrainings: list[Trained]) -> pd.DataFrame:
@@ -37,9 +38,9 @@ def costs(trainings: list[Trained], pretrainings: list[Trained]) -> pd.DataFrame
 
     pretrain_passes, finetune_passes: images through the backbone in training, every view of an image counted.
     pretrain_minutes, finetune_minutes: of all epochs, validation included. An arm that shares a pre-training with
-    others is charged all of it. Zero without pre-training, missing where the weights were not made here.
+    others is charged all of it. Zero without pre-training, missing where the initial weights come from elsewhere.
     """
-    known, rows = by_key(pretrainings), []
+    known, rows = by_fingerprint(pretrainings), []
     for trained in trainings:
         start, before = starting_point(trained, known)
         row: dict[str, Any] = {"arm": trained.name, "start": start, "seed": trained.run["seed"]}

@@ -1,41 +1,116 @@
-"""What was compared, as the jobs' own recipes and records say it: data, seeds, schedules, arms."""
+"""What was compared, as the recipes and records of the jobs say it: data, seeds, parameters."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from pydantic import ValidationError
 
-from pipeline_steps.evaluation.costs import by_key, starting_point
+from pipeline_steps.evaluation.costs import by_fingerprint, starting_point
 from pipeline_steps.evaluation.reading import Trained
-from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.params.sections import Comparison
-from pipeline_steps.splits.split_file import read_split
+from pipeline_steps.job.errors import UserError, brief
+from pipeline_steps.job.recipe import RECIPE, JobInput, read_recipe
+from pipeline_steps.job.strict import Strict
+from pipeline_steps.params.sections import Comparison, Evaluation
+from pipeline_steps.splits.split_file import Split, read_split
 
-Facts = dict[str, str]
+Values = dict[str, Any]
+"""Nested parameters, with their types."""
+FACTS = ("image_size", "labelled_subjects", "labelled_images")
+"""Keys of trainings that are no parameters but come from the records of their runs."""
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves of nested maps as dotted key and value; text as it is, all else as JSON."""
+class Study(Strict):
+    """What all trainings have in common."""
+
+    seeds: list[int]
+    train_on: str
+    pretrain_on: str | None = None
+
+
+class Part(Strict):
+    """Size of one part of a split."""
+
+    images: int
+    subjects: int
+
+
+class SplitSizes(Strict):
+    """Sizes of a data set's parts."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+class Trainings(Strict):
+    """Parameters and FACTS of trainings: those that all arms or pretext tasks share, and the others by name."""
+
+    shared: Values
+    by_name: dict[str, Values]
+
+
+class Design(Strict):
+    """Content of design.json. data: by data set."""
+
+    study: Study
+    data: dict[str, SplitSizes]
+    pretrain: Trainings
+    finetune: Trainings
+    evaluate: Evaluation
+    compare: Comparison
+
+
+def read_design(path: Path) -> Design:
+    """Read design.json; UserError where it is missing or corrupt."""
+    try:
+        return Design.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: not a readable design ({brief(error)}); run snakemake again") from error
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Values:
+    """Values by dotted key, in the order of the sections, which pandas.json_normalize breaks up; no empty maps."""
+    found = Values()
     for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
-def _rows(of: str, facts: dict[str, Facts]) -> list[tuple[str, str, str, str]]:
-    return [(of, name, *fact) for name, of_name in facts.items() for fact in of_name.items()]
+def text(value: object) -> str:
+    """A leaf as people read it: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _folded(facts: dict[str, Facts]) -> dict[str, Facts]:
-    """The same facts with what several names share put first, under the name ''."""
-    if len(facts) < 2:
-        return facts
-    shared = set.intersection(*(set(of_name.items()) for of_name in facts.values()))
-    common = {key: value for key, value in next(iter(facts.values())).items() if (key, value) in shared}
-    return {"": common} | {name: {k: v for k, v in f.items() if k not in common} for name, f in facts.items()}
+def _shared(values: list[Values]) -> Values:
+    """The leaves on which all agree."""
+    first, *others = values
+    found = Values()
+    for key, value in first.items():
+        theirs: list[Any] = [other.get(key) for other in others]
+        if all(key in other and other[key] == value for other in others):
+            found[key] = value
+        elif all(isinstance(v, dict) for v in (value, *theirs)) and (inner := _shared([value, *theirs])):
+            found[key] = inner
+    return found
+
+
+def _without(shared: Values, values: Values) -> Values:
+    """The values that are not among the shared ones."""
+    rest = {}
+    for key, value in values.items():
+        if key not in shared:
+            rest[key] = value
+        elif value != shared[key]:
+            rest[key] = _without(shared[key], value)
+    return rest
+
+
+def folded(by_name: dict[str, Values]) -> Trainings:
+    """The values of several names, with those that all share only once."""
+    shared = _shared(list(by_name.values())) if len(by_name) > 1 else Values()
+    return Trainings(shared=shared, by_name={name: _without(shared, values) for name, values in by_name.items()})
 
 
 def _by_name(trainings: list[Trained]) -> dict[str, list[Trained]]:
@@ -43,48 +118,55 @@ def _by_name(trainings: list[Trained]) -> dict[str, list[Trained]]:
     return {name: [t for t in trainings if t.name == name] for name in names}
 
 
-def _parameters(trainings: list[Trained]) -> Facts:
-    """What one arm's or pretext's trainings were told, whatever the seed, and the size of their pictures."""
-    told = dict(trainings[0].recipe.params) | {"image_size": trainings[0].run["image_size"]}
-    return dict(flat({key: value for key, value in told.items() if key != "seed"}))
+def _parameters(trainings: list[Trained]) -> Values:
+    """Parameters of one arm's or pretext task's trainings except the seed, and the size of their images in pixels."""
+    params = {key: value for key, value in trainings[0].recipe.params.items() if key != "seed"}
+    return params | {"image_size": int(trainings[0].run["image_size"])}
 
 
-def _data(split: Path) -> tuple[str, Facts]:
-    """A data set's name, and images and subjects of the parts of its split."""
-    subjects = json.loads((split / "split.json").read_text())["subjects"]
-    parts, facts = read_split(split / "split.json")._asdict(), Facts()
-    for part in ("train", "validation", "test"):
-        facts |= {f"{part}_images": str(len(parts[part])), f"{part}_subjects": str(len(subjects[part]))}
-    return str(read_recipe(split / "recipe.json").job["dataset"]), facts
+def _arm(trainings: list[Trained], pretrainings: dict[str, Trained]) -> Values:
+    start, _ = starting_point(trainings[0], pretrainings)
+    images = round(sum(t.run["labelled_images"] for t in trainings) / len(trainings))
+    labelled = {"labelled_subjects": trainings[0].run["labelled_subjects"], "labelled_images": images}
+    return _parameters(trainings) | {"init": start} | labelled
+
+
+def _sizes(split: Split) -> SplitSizes:
+    return SplitSizes(
+        train=Part(images=len(split.train), subjects=len(split.subjects.train)),
+        validation=Part(images=len(split.validation), subjects=len(split.subjects.validation)),
+        test=Part(images=len(split.test), subjects=len(split.subjects.test)),
+    )
+
+
+def _dataset_of(training: Trained, datasets: Mapping[str, str]) -> str:
+    """The data set that a training learned from; datasets: by the fingerprint of their split."""
+    split = training.recipe.inputs["split"]
+    if not isinstance(split, JobInput) or split.fingerprint not in datasets:
+        raise UserError(f"{training.name}/seed{training.run['seed']}: its split is missing; --split it")
+    return datasets[split.fingerprint]
 
 
 def design(
     params: Comparison,
-    evaluate: Mapping[str, Any],
+    evaluate: Evaluation,
     trainings: list[Trained],
     pretrainings: list[Trained],
     splits: list[Path],
-) -> pd.DataFrame:
-    """of, name, key, value: parameters and facts of the study; those that all names share stand once, without name.
-
-    of: study, data (by data set), pretrain (by pretext), finetune (by arm), evaluate, compare. splits: folders.
-    """
-    pretexts, arms = by_key(pretrainings), {}
-    for arm, of_arm in _by_name(trainings).items():
-        images = sum(t.run["labelled_images"] for t in of_arm) / len(of_arm)
-        labelled = {"labelled_subjects": str(of_arm[0].run["labelled_subjects"]), "labelled_images": f"{images:.0f}"}
-        arms[arm] = _parameters(of_arm) | {"init": starting_point(of_arm[0], pretexts)[0]} | labelled
-    of_split = {read_recipe(split / "recipe.json").key: _data(split) for split in splits}
-    study = {"seeds": ", ".join(map(str, sorted({int(t.run["seed"]) for t in trainings})))}
-    for role, of_role in (("train_on", trainings), ("pretrain_on", pretrainings)):
-        if of_role:
-            study[role], _ = of_split[of_role[0].recipe.inputs["split"]]
-    rows = [
-        *_rows("study", {"": study}),
-        *_rows("data", dict(of_split.values())),
-        *_rows("pretrain", _folded({name: _parameters(of) for name, of in _by_name(pretrainings).items()})),
-        *_rows("finetune", _folded(arms)),
-        *_rows("evaluate", {"": dict(flat(evaluate))}),
-        *_rows("compare", {"": dict(flat(params.model_dump(mode="json")))}),
-    ]
-    return pd.DataFrame(rows, columns=["of", "name", "key", "value"])
+) -> Design:
+    """Parameters and facts of a study. splits: folders, one for each data set."""
+    known = by_fingerprint(pretrainings)
+    recipes = {split: read_recipe(split / RECIPE) for split in splits}
+    datasets = {recipe.fingerprint: str(recipe.job["dataset"]) for recipe in recipes.values()}
+    return Design(
+        study=Study(
+            seeds=sorted({int(t.run["seed"]) for t in trainings}),
+            train_on=_dataset_of(trainings[0], datasets),
+            pretrain_on=_dataset_of(pretrainings[0], datasets) if pretrainings else None,
+        ),
+        data={str(of.job["dataset"]): _sizes(read_split(split / "split.json")) for split, of in recipes.items()},
+        pretrain=folded({name: _parameters(of) for name, of in _by_name(pretrainings).items()}),
+        finetune=folded({name: _arm(of, known) for name, of in _by_name(trainings).items()}),
+        evaluate=evaluate,
+        compare=params,
+    )

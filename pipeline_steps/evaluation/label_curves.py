@@ -8,27 +8,27 @@ import pandas as pd
 
 from pipeline_steps.evaluation.reading import Evaluated, Trained
 from pipeline_steps.evaluation.table import compared_error
-from pipeline_steps.params.arms import parts_of
+from pipeline_steps.params.arms import stem_and_variation
 
 BUDGET = ["labelled_subjects", "labelled_images", "share"]
 
 
 def _curves(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The budgets that differ in people alone, and those that differ in images per person alone, by a name."""
+    """The budgets that differ in subjects alone, and those that differ in images per subject alone, by a name."""
     for share, of_share in points.groupby("share"):
         if of_share["labelled_subjects"].nunique() > 1:
             yield f"people, {share:.0%} of each one's images", of_share
-    for people, of_people in points.groupby("labelled_subjects"):
-        if of_people["share"].nunique() > 1:
-            yield f"images of {people:.0f} {'person' if people == 1 else 'people'}", of_people
+    for subjects, of_subjects in points.groupby("labelled_subjects"):
+        if of_subjects["share"].nunique() > 1:
+            yield f"images of {subjects:.0f} {'person' if subjects == 1 else 'people'}", of_subjects
 
 
 def label_curve(evaluations: list[Evaluated], trainings: list[Trained], wanted: str) -> pd.DataFrame:
     """One row per data set, curve, arm and budget: mean, std, low and high over seeds of the error in degrees.
 
-    arm: without its variation. curve: which budgets are compared, those with other people or with other images of the
-    same people; a budget may be on both. labelled_subjects, labelled_images: mean over seeds; share: of each labelled
-    person's images. wanted: the error, mae where a data set's labels do not allow it.
+    arm: without its variation. curve: which budgets are compared, those with more subjects or with more images of the
+    same subjects; a budget may be on both. labelled_subjects, labelled_images: mean over seeds; share: of each labelled
+    subject's images. wanted: the error, mae where a data set's labels do not allow it.
     """
     trained = pd.DataFrame(
         [
@@ -49,7 +49,7 @@ def label_curve(evaluations: list[Evaluated], trainings: list[Trained], wanted: 
         error = compared_error(metrics, wanted)
         over_seeds = pd.DataFrame(metrics).groupby("arm")[error].agg(mean="mean", std="std", low="min", high="max")
         points = budgets.join(over_seeds, how="inner").rename_axis("name").reset_index()
-        points[["arm", "variation"]] = [parts_of(name) for name in points["name"]]
+        points[["arm", "variation"]] = [stem_and_variation(name) for name in points["name"]]
         for arm, of_arm in points.groupby("arm"):
             for curve, of_curve in _curves(of_arm):
                 place = {"dataset": dataset, "curve": curve, "arm": arm, "error": error}
@@ -79,14 +79,14 @@ def labels_needed(curve: pd.DataFrame, error: float) -> tuple[float, bool]:
 def labels_saved(curves: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """How many labels arm and baseline need for the same error, one row per question.
 
-    curves: of `label_curve`. baseline: with or without a variation. question: "baseline at its largest budget" asks
+    curves: from `label_curve`. baseline: with or without a variation. question: "baseline at its largest budget" asks
     how many labels the arm needs for that error; else the row is a budget of the arm (variation) and asks how many the
     baseline needs for the arm's error there. error_deg: the error in question; labels, baseline_labels: labelled
     images, missing where no measured budget reaches it; share: labels / baseline_labels; bound: "at most" or "at
     least" where a first budget already reaches it, so that the share is no more than a bound.
     """
     rows: list[dict[str, Any]] = []
-    stem, _ = parts_of(baseline)
+    stem, _ = stem_and_variation(baseline)
     for (dataset, name), of_curve in curves.groupby(["dataset", "curve"], sort=False):
         theirs = of_curve[of_curve["arm"] == stem]
         if theirs.empty:

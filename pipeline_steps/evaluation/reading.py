@@ -1,7 +1,6 @@
 """What finished jobs left behind, as the comparison reads it."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,17 +8,20 @@ import numpy as np
 import pandas as pd
 
 from pipeline_steps.evaluation.metrics import LABEL, PREDICTED, image_errors
+from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import Recipe, read_recipe
+from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
+from pipeline_steps.params.sections import Evaluation
+from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.pose.geometry import ANGLES
 
 
 class Evaluated(NamedTuple):
-    """One evaluation: metrics.json, predictions.parquet by source id, and the part of the split that was predicted."""
+    """One evaluation: metrics.json, predictions.parquet by source id, and its parameters."""
 
     metrics: dict[str, Any]
     table: pd.DataFrame
-    part: str
+    params: Evaluation
 
     @property
     def arm(self) -> str:
@@ -51,7 +53,7 @@ class Trained(NamedTuple):
 
     @property
     def validation_error(self) -> float:
-        """Of a fine-tuning: geodesic error in degrees on the validation people, at the epoch that was kept."""
+        """Geodesic error of a fine-tuning in degrees, on the validation subjects, at the epoch that was kept."""
         return float(self.history.set_index("epoch")["val_geodesic_deg"][self.run["chosen_epoch"]])
 
 
@@ -59,29 +61,61 @@ _EVALUATION, _TRAINING = ("metrics.json", "predictions.parquet"), ("run.json", "
 
 
 def files_read(evaluations: list[Path], trainings: list[Path]) -> list[Path]:
-    """All files that are read of the jobs in these folders."""
+    """All files of the jobs in these folders that are read here."""
     found = [folder / name for folder in evaluations for name in _EVALUATION]
     return [*found, *(folder / name for folder in trainings for name in _TRAINING)]
 
 
-@cache
-def read_evaluation(folder: Path) -> Evaluated:
-    """Read one evaluation; UserError where it is not whole."""
-    described, predicted = (folder / name for name in _EVALUATION)
+def read_metrics(folder: Path) -> tuple[dict[str, Any], Evaluation]:
+    """Metrics and parameters of one evaluation; UserError where it is incomplete."""
     try:
-        metrics = json.loads(described.read_text())
-        table = pd.read_parquet(predicted).set_index("source_id").sort_index()
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except (OSError, ValueError) as error:
+        raise _incomplete(folder, "evaluation", error) from error
+    return metrics, read_recipe(folder / RECIPE).params_as(EvaluateParams).evaluate
+
+
+def read_evaluation(folder: Path) -> Evaluated:
+    """Read one evaluation; UserError where it is incomplete."""
+    metrics, params = read_metrics(folder)
+    try:
+        table = pd.read_parquet(folder / "predictions.parquet").set_index("source_id").sort_index()
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: not a whole evaluation ({error}); delete it and run snakemake again") from error
-    return Evaluated(metrics, table, str(read_recipe(folder / "recipe.json").params["evaluate"]["part"]))
+        raise _incomplete(folder, "evaluation", error) from error
+    return Evaluated(metrics, table, params)
 
 
-@cache
 def read_training(folder: Path) -> Trained:
-    """Read one pre-training or fine-tuning; UserError where it is not whole."""
+    """Read one pre-training or fine-tuning; UserError where it is incomplete."""
     described, epochs = (folder / name for name in _TRAINING)
     try:
         run, history = json.loads(described.read_text()), pd.read_csv(epochs)
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: not a whole training ({error}); delete it and run snakemake again") from error
-    return Trained(run, history, read_recipe(folder / "recipe.json"))
+        raise _incomplete(folder, "training", error) from error
+    return Trained(run, history, read_recipe(folder / RECIPE))
+
+
+def _incomplete(folder: Path, what: str, error: Exception) -> UserError:
+    return UserError(f"{folder}: incomplete {what} ({error}); delete it and run snakemake again")
+
+
+TEXT = ("variation", "bound", "source_id", "subject")
+"""Columns of a comparison's tables whose cells may look like numbers or be empty, and are text."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read one of a comparison's tables; UserError where it is missing or corrupt."""
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable table ({error}); delete it and run snakemake again") from error
+    return table.fillna({column: "" for column in TEXT if column in table})
+
+
+def crops_by_dataset(paths: list[Path]) -> dict[str, Path]:
+    """Crop files by the name of their data set."""
+    found = {}
+    for path in paths:
+        with CropFile(path) as file:
+            found[file.dataset] = path
+    return found

@@ -37,10 +37,10 @@ def seed_draws(seeds: int, resamples: int, rng: np.random.Generator) -> np.ndarr
 def resampled_means(errors: np.ndarray, subjects: np.ndarray, resamples: int) -> np.ndarray:
     """Mean error of every arm in every resample, (resamples, arms).
 
-    errors: (arms, seeds, images), the images in one order for all and the seeds too. subjects: (images,), whose picture
-    each is. Subjects, images and seeds are drawn once for all arms: they share the pictures, and equal seeds share
-    initial weights, order of batches and, where these are redrawn, labelled people. So a difference between arms does
-    not contain what they have in common.
+    errors: (arms, seeds, images), the images in one order for all and the seeds too. subjects: (images,), theirs.
+    Subjects, images and seeds are drawn once for all arms: these share the images, and equal seeds share initial
+    weights, order of batches and, where these are redrawn, labelled subjects. So a difference between arms does not
+    contain what they have in common.
     """
     rng = np.random.default_rng(0)
     arms, seeds, _ = errors.shape
@@ -63,8 +63,8 @@ def simultaneous_interval(point: np.ndarray, resampled: np.ndarray, confidence: 
     Multiple Testing, 1993; Romano & Wolf, Econometrica 73(4), 2005). An estimate that never moves has width zero.
     """
     deviation = np.abs(resampled - point)
-    spread = resampled.std(0, ddof=1)
-    moves = spread > 1e-9 * (1 + np.abs(point))  # anything less is rounding
-    largest = np.where(moves, deviation / np.where(moves, spread, 1), 0).max(1)
-    width = np.quantile(largest, confidence) * np.where(moves, spread, 0)
+    std = resampled.std(0, ddof=1)
+    moves = std > 1e-9 * (1 + np.abs(point))  # anything less is rounding
+    largest = np.where(moves, deviation / np.where(moves, std, 1), 0).max(1)
+    width = np.quantile(largest, confidence) * np.where(moves, std, 0)
     return point - width, point + width

@@ -1,19 +1,20 @@
-"""Augmentation of a whole batch at once, on the device that trains, with parameters drawn per image."""
+"""Augmentation of a batch at once, on the device of the training, with parameters drawn for every image."""
 
 from functools import cache
 from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from torch import Tensor, nn
 
-from pipeline_steps.pose.geometry import matrix_to_euler, mirror_rotation, turn_rotation
+from pipeline_steps.job.strict import Strict
+from pipeline_steps.pose.geometry import matrix_to_euler, mirror_rotation, roll_rotation
 
 
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
     if not 0 < limits[0] <= limits[1]:
-        raise ValueError(f"two positive numbers, the first not above the second, are needed; got {list(limits)}")
+        raise ValueError(f"two positive numbers are needed, the first not above the second; got {list(limits)}")
     return limits
 
 
@@ -25,27 +26,25 @@ Limits = Annotated[
 ]
 
 
-class Augmentation(BaseModel):
-    """What is drawn anew for every image of a batch."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+class Augmentation(Strict):
+    """How images are augmented; everything is drawn anew for every image."""
 
     flip: Fraction = Field(default=0.5, description="probability of a mirrored image; the pose label is mirrored too")
     roll: float = Field(
         default=0.0,
         ge=0,
         le=180,
-        description="largest turn within the picture plane, in degrees; the pose label turns along",
+        description="rotation augmentation: largest angle within the image plane, in degrees; the pose label follows",
     )
     scale: Limits = Field(
         default=(1.0, 1.0),
-        description="side of the window that is cut out, as a share of the crop's; above 1 it needs crops.context",
+        description="range of the side of the window that is cut out, as shares of the crop's; above 1 needs context",
     )
     shift: float = Field(
         default=0.0,
         ge=0,
         le=0.5,
-        description="largest move of the window's centre, as a share of the crop's side, as far as the context reaches",
+        description="largest shift of the window's centre, as a share of the crop's side; limited by crops.context",
     )
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
@@ -54,40 +53,40 @@ class Augmentation(BaseModel):
     grayscale: Fraction = Field(default=0.0, description="probability")
     blur: Fraction = Field(default=0.0, description="probability")
     noise: Fraction = Field(default=0.0, description="standard deviation of Gaussian noise on images in 0..1")
-    erase: Fraction = Field(default=0.0, description="probability that a rectangle is blanked out")
+    erase: Fraction = Field(default=0.0, description="probability that a rectangle is erased")
 
 
 class Motion(NamedTuple):
-    """What happened to each picture that its pose label must follow: first mirrored (B,), then turned (B,) degrees.
+    """How each image was moved, which its pose label must follow: mirrored or not (B,), then rotated by roll_deg (B,).
 
-    A positive turn tilts the top of the picture to the right, as a positive roll does.
+    A positive angle, in degrees, tilts the top of the image to the right, as a positive roll does.
     """
 
     mirrored: Tensor
-    turned_deg: Tensor
+    roll_deg: Tensor
 
     def rotation(self, rotation: Tensor) -> Tensor:
-        """Rotations (B, 3, 3) of the moved pictures from those of the pictures before."""
+        """Pose labels (B, 3, 3) of the moved images from those of the images before."""
         mirrored = torch.where(self.mirrored[:, None, None], mirror_rotation(rotation), rotation)
         return torch.where(
-            self.turned_deg.eq(0)[:, None, None], mirrored, turn_rotation(mirrored, self.turned_deg.to(mirrored))
+            self.roll_deg.eq(0)[:, None, None], mirrored, roll_rotation(mirrored, self.roll_deg.to(mirrored))
         )
 
     def labels(self, rotation: Tensor, euler_deg: Tensor) -> tuple[Tensor, Tensor]:
-        """Both forms of the label, (B, 3, 3) and (B, 3) in degrees; angles that need no turn are kept as they are."""
+        """Both forms of the moved labels, (B, 3, 3) and (B, 3) in degrees; without roll, angles are not recomputed."""
         sign = torch.tensor([-1.0, 1.0, -1.0], device=euler_deg.device)  # yaw and roll change, pitch stays
         mirrored = torch.where(self.mirrored[:, None], euler_deg * sign, euler_deg)
         moved = self.rotation(rotation)
-        return moved, torch.where(self.turned_deg.eq(0)[:, None], mirrored, matrix_to_euler(moved))
+        return moved, torch.where(self.roll_deg.eq(0)[:, None], mirrored, matrix_to_euler(moved))
 
 
 class RandomWindow(nn.Module):
     """Cuts a square window out of every stored image (T pixels a side) and resizes it to the crop's size S, bilinear.
 
-    scale: range of the window's side, and shift: largest move of its centre along x and y, both as shares of S. The
-    move is cut short where the window, upright, would leave the stored image. roll: largest turn of the picture about
-    the window's centre, in degrees; corners that come from beyond the stored image are filled with its reflection.
-    Without any of the three the crop itself is cut out, exactly.
+    scale: range of the window's side, and shift: largest shift of its centre along x and y, both as shares of S. Shifts
+    are limited so that the window, before it is rotated, stays within the stored image. roll: largest rotation of the
+    image about the window's centre, in degrees; corners beyond the stored image are filled with its reflection. Without
+    any of the three, the window is exactly the crop.
     """
 
     def __init__(self, size: int, scale: tuple[float, float], shift: float, roll: float = 0.0) -> None:
@@ -95,7 +94,7 @@ class RandomWindow(nn.Module):
         self.size, self.scale, self.shift, self.roll = size, scale, shift, roll
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Windows (B, C, S, S) of images (B, C, T, T), and by how many degrees (B,) each picture was turned."""
+        """Windows (B, C, S, S) of images (B, C, T, T), and the angles (B,) in degrees by which they were rotated."""
         stored, size = images.shape[-1], self.size
         if self.scale == (1.0, 1.0) and not self.shift and not self.roll:
             edge = (stored - size) // 2
@@ -104,19 +103,19 @@ class RandomWindow(nn.Module):
         side = (low + (high - low) * torch.rand(len(images))) * size / stored  # as a share of the stored image
         reach = (2 * self.shift * size / stored * torch.ones_like(side)).minimum(1 - side)
         centre = (2 * torch.rand(len(images), 2) - 1) * reach[:, None]  # from -1 to 1 across the stored image
-        turned = (2 * torch.rand(len(images)) - 1) * self.roll if self.roll else torch.zeros(len(images))
-        cosine, sine = turned.deg2rad().cos() * side, turned.deg2rad().sin() * side
-        theta = torch.stack(  # the picture turns clockwise as its sampling grid turns counter-clockwise
+        roll_deg = (2 * torch.rand(len(images)) - 1) * self.roll if self.roll else torch.zeros(len(images))
+        cosine, sine = roll_deg.deg2rad().cos() * side, roll_deg.deg2rad().sin() * side
+        theta = torch.stack(  # the image rotates clockwise as its sampling grid rotates counter-clockwise
             [torch.stack([cosine, sine, centre[:, 0]], 1), torch.stack([-sine, cosine, centre[:, 1]], 1)], 1
         )
-        with torch.autocast(images.device.type, enabled=False):  # a grid in bfloat16 would miss its pixels
+        with torch.autocast(images.device.type, enabled=False):  # a grid in bfloat16 would not hit the pixels
             grid = F.affine_grid(theta.to(images), [len(images), images.shape[1], size, size], align_corners=False)
         windows = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-        return windows, turned.to(images.device)
+        return windows, roll_deg.to(images.device)
 
 
 class BatchAugmentation(nn.Module):
-    """Mirror, window, colour, blur, noise. Randomness comes from torch's global generator."""
+    """Mirror, window, colour, blur, noise, erasing. Uses torch's global generator: kornia accepts no other."""
 
     def __init__(self, params: Augmentation, size: int) -> None:
         import kornia.augmentation as K
@@ -140,11 +139,11 @@ class BatchAugmentation(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Motion]:
-        """Images (B, 3, S, S) in 0..1, made of stored ones (B, 3, T, T), and how each was moved."""
+        """Augmented images (B, 3, S, S) in 0..1 of stored ones (B, 3, T, T), and how each was moved."""
         mirrored = torch.rand(len(images)).lt(self.flip).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        images, turned = self.window(images)
-        return self.steps(images).clamp(0, 1), Motion(mirrored, turned)
+        images, roll_deg = self.window(images)
+        return self.steps(images).clamp(0, 1), Motion(mirrored, roll_deg)
 
 
 @cache
@@ -154,10 +153,7 @@ def _augmentation(params: Augmentation, size: int) -> BatchAugmentation:
 
 def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> tuple[Tensor, Motion]:
     """Images (B, 3, S, S) in 0..1, augmented, and how each was moved; all randomness comes from `generator`."""
-    before = torch.get_rng_state()
-    try:
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        seen: tuple[Tensor, Motion] = _augmentation(params, images.shape[-1])(images)
-        return seen
-    finally:
-        torch.set_rng_state(before)
+        views: tuple[Tensor, Motion] = _augmentation(params, images.shape[-1])(images)
+        return views

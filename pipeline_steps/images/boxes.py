@@ -1,22 +1,44 @@
-"""Box rules by name: which part of a picture is the head. The crop is the square around the box, never stretched."""
+"""Which part of an image is the head, by a named rule. The crop is the square around that box, never stretched."""
 
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from pipeline_steps.datasets.base import Sample
+from pipeline_steps.job.strict import Strict
 
 BoxRule = Literal["landmarks_loose", "landmarks_tight", "projected_head", "given_box", "whole_image"]
 
 
+class CropBox(Strict):
+    """Which square is cut out around a head."""
+
+    box: BoxRule = Field(
+        description="landmarks_loose: the landmarks' bounding box enlarged by forehead and cheeks, as in Hopenet; "
+        "landmarks_tight: the bounding box itself; projected_head: the recorded head position projected by the "
+        "calibrated camera (BIWI); given_box: the data set's own head box; whole_image: the image is already a crop"
+    )
+    margin: float = Field(
+        default=0.0, ge=-0.4, le=2, description="added on each side, as a share of the box's longer side"
+    )
+
+    def square(self, sample: Sample, width: int, height: int) -> np.ndarray:
+        """The square (4,) x0, y0, x1, y1 in pixels to cut out of an image of `width` x `height`.
+
+        Raises ValueError where the sample lacks what the rule needs, or where its box is unusable.
+        """
+        return square_around(head_box(sample, self.box, width, height), self.margin, width, height)
+
+
 def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarray:
-    """The head's box (4,) x0, y0, x1, y1 in pixels of a picture of `width` x `height`.
+    """The head's box (4,) x0, y0, x1, y1 in pixels of an image of `width` x `height`.
 
     landmarks_tight: the bounding box of the landmarks, brows to chin. landmarks_loose: that box enlarged as Hopenet and
     6DRepNet do for AFLW2000 (github.com/natanielruiz/deep-head-pose, code/datasets.py): with k = 0.2, by 2k of its
     width to the left and of its height above, then by 2k of the new width to the right and 0.6k of the new height
-    below. projected_head: the head's recorded place in space, seen
-    through the calibrated camera. given_box: the data set's own. whole_image: the picture is a crop already.
+    below. projected_head: the recorded position of the head in space, projected by the calibrated camera. given_box:
+    the data set's own. whole_image: the image is already a crop.
     Raises ValueError where the sample lacks what the rule needs.
     """
     match rule:
@@ -44,12 +66,12 @@ def _needed(value: np.ndarray | None, name: str) -> np.ndarray:
 def square_around(box: np.ndarray, margin: float, width: int, height: int) -> np.ndarray:
     """The square (4,) around a box's centre; `margin` is added on each side, as a share of the box's longer side.
 
-    Raises ValueError where the box is not finite, empty, smaller than 4 pixels, ten times as large as the picture, or
+    Raises ValueError where the box is not finite, empty, smaller than 4 pixels, ten times as large as the image, or
     centred outside it.
     """
     centre, side = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * (1 + 2 * margin)
     if not np.isfinite(box).all() or (box[2:] <= box[:2]).any() or not 4 <= side <= 10 * max(width, height):
         raise ValueError(f"unusable box {box.round(1).tolist()}")
     if (centre < 0).any() or centre[0] > width or centre[1] > height:
-        raise ValueError(f"box {box.round(1).tolist()} lies outside the {width}x{height} picture")
+        raise ValueError(f"box {box.round(1).tolist()} is outside the {width}x{height} image")
     return np.concatenate([centre - side / 2, centre + side / 2])

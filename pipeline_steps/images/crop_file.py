@@ -1,4 +1,4 @@
-"""crops.h5: how `crop_faces` writes it and all later steps read it. Nothing else knows its layout."""
+"""crops.h5: how `crop_faces` writes it and all later steps read it. No other module knows its layout."""
 
 import json
 import math
@@ -12,19 +12,24 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from pipeline_steps.images.rejected_file import Rejected
 from pipeline_steps.job.errors import UserError
 
 SCHEMA_VERSION = 2
 
 
 def stored_size(size: int, context: float) -> int:
-    """Side in pixels of a crop of `size` with `context` on each side, a share of `size`; the crop is its centre."""
+    """Side in pixels of a crop of `size` with `context` (a share of `size`) on each side; the crop is its centre."""
     return size + 2 * math.ceil(size * context)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """image: uint8 (T, T, 3) with its context; rotation: (3, 3) and euler_deg: (3,) in degrees, NaN where unknown."""
+    """A crop and its label.
+
+    image: uint8 (T, T, 3) with its context. rotation: (3, 3); euler_deg: (3,) yaw, pitch, roll in degrees; both NaN
+    where unknown.
+    """
 
     source_id: str
     image: np.ndarray
@@ -33,21 +38,13 @@ class Crop:
     euler_deg: np.ndarray
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """A picture that cannot be used, and why."""
-
-    source_id: str
-    reason: str
-
-
 def write_crops(
     path: Path, crops: Iterable[Crop | Rejected], count: int, dataset: str, source: str, rule: Mapping[str, Any]
 ) -> list[Rejected]:
-    """Write at most `count` crops and their labels as they come; return what was rejected.
+    """Write at most `count` crops and their labels in the order given; return the rejected images.
 
-    source: file name and SHA-256 of the archive, as JSON. rule: how the crops are cut; of it, `size` and `context` say
-    how large they are. There are no timestamps inside, so that two builds are equal to the byte.
+    source: file name and SHA-256 of the archive, as JSON. rule: how the crops are cut; its `size` and `context`
+    determine their size in pixels. The file contains no timestamps, so that equal crops give equal bytes.
     """
     rejected: list[Rejected] = []
     subjects: list[str] = []
@@ -82,13 +79,13 @@ def write_crops(
 
 
 class CropFile:
-    """An open crops.h5. Use as a context manager, or keep it open for a process's life.
+    """An open crops.h5. Use it as a context manager, or keep it open for the life of the process.
 
-    dataset: its name; source: file name and SHA-256 of the archive it comes from, if any; crop_rule: how it was cut.
-    size: side of the crops in pixels; stored: side with the context around them, from which training cuts its windows.
+    dataset: name of the data set; source: file name and SHA-256 of its archive, if any; crop_rule: how the crops were
+    cut. size: side of a crop in pixels; stored: side of a crop with its context, from which training cuts its windows.
     rotation: float32 (N, 3, 3) in the project's convention. euler_deg: float32 (N, 3) yaw, pitch, roll in degrees as
-    the data set publishes them. Both hold NaN where a label is unknown.
-    Raises UserError where the file is missing, cut off or of another schema.
+    the data set publishes them. Both are NaN where a label is unknown.
+    Raises UserError where the file is missing, corrupt or of another schema version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +97,7 @@ class CropFile:
             self.dataset = str(self.file.attrs["dataset"])
             self.source: dict[str, str] = json.loads(self.file.attrs["source"])
             self.stored = int(self.file["images"].shape[1])
-            self.places = _places(self.file["images"])
+            self.offsets = _offsets(self.file["images"])
             self.size = int(self.crop_rule["size"])
             self.rotation: np.ndarray = self.file["rotation"][:]
             self.euler_deg: np.ndarray = self.file["euler_deg"][:]
@@ -110,9 +107,9 @@ class CropFile:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             length = self.stored**2 * 3
             self.windows = np.ndarray(len(content) - length + 1, f"V{length}", content, strides=(1,))
-            """As many bytes as an image has, from every byte of the file on."""
+            """Overlapping views of the file, one starting at every byte, each as long as an image."""
         except (OSError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: not a whole crop file ({error}); delete it and run snakemake again") from error
+            raise UserError(f"{path}: not a complete crop file ({error}); delete it and run snakemake again") from error
         if version != SCHEMA_VERSION:
             raise UserError(
                 f"{path}: schema version {version}, expected {SCHEMA_VERSION}; delete it and run snakemake again"
@@ -134,28 +131,28 @@ class CropFile:
         return self._read(rows, (self.stored - self.size) // 2)
 
     def read_with_context(self, rows: np.ndarray) -> np.ndarray:
-        """Crops and what lies around them, uint8 (n, stored, stored, 3), of the given rows, in their order."""
+        """Crops with their context, uint8 (n, stored, stored, 3), of the given rows, in their order."""
         return self._read(rows, 0)
 
     def _read(self, rows: np.ndarray, edge: int) -> np.ndarray:
-        stored = self.windows[self.places[rows]].view(np.uint8).reshape(len(rows), self.stored, self.stored, 3)
+        stored = self.windows[self.offsets[rows]].view(np.uint8).reshape(len(rows), self.stored, self.stored, 3)
         inner = slice(edge, self.stored - edge)
         return np.ascontiguousarray(stored[:, inner, inner])
 
 
-def _places(images: h5py.Dataset) -> np.ndarray:
-    """Where in the file each image's bytes begin; ValueError where they do not lie there as they are, one by one.
+def _offsets(images: h5py.Dataset) -> np.ndarray:
+    """The byte offset of each image in the file; ValueError where images are not stored uncompressed, one per chunk.
 
-    Read from there, random images cost a third of what h5py's selections take.
+    Reading random images at these offsets takes a third of the time of h5py's selections.
     """
     if images.chunks != (1, *images.shape[1:]) or images.compression or images.fletcher32 or images.shuffle:
-        raise ValueError("its images are not stored one by one as they are")
-    places = np.full(len(images), -1, np.int64)
+        raise ValueError("its images are not stored uncompressed, one per chunk")
+    offsets = np.full(len(images), -1, np.int64)
 
-    def note(chunk: h5py.h5d.StoreInfo) -> None:
-        places[chunk.chunk_offset[0]] = chunk.byte_offset
+    def record(chunk: h5py.h5d.StoreInfo) -> None:
+        offsets[chunk.chunk_offset[0]] = chunk.byte_offset
 
-    images.id.chunk_iter(note)
-    if (places < 0).any():
+    images.id.chunk_iter(record)
+    if (offsets < 0).any():
         raise ValueError("some images are missing")
-    return places
+    return offsets

@@ -1,4 +1,4 @@
-"""How much detail crops show: no more than those had that a model was trained on."""
+"""Limit the detail that crops show to the detail of the images that a model was trained on."""
 
 import numpy as np
 import torch
@@ -6,10 +6,10 @@ import torch.nn.functional as F
 
 
 def limit_detail(images: np.ndarray, side: int | None, batch_size: int = 256) -> np.ndarray:
-    """Crops uint8 (N, S, S, 3) shrunk to `side` pixels and enlarged to S again; as they are where that is not less.
+    """Crops uint8 (N, S, S, 3) shrunk to `side` pixels and enlarged to S again.
 
-    Both by antialiased bicubic interpolation, as crops are cut (`images.pictures`), so that any head looks like
-    one that was `side` pixels wide in its picture. side: None for as they are.
+    Both by antialiased bicubic interpolation, as crops are resized (`images.image_files`), so that every head shows as
+    much detail as one that was `side` pixels wide in its image. side: None, or S or more, changes nothing.
     """
     size = images.shape[1]
     if side is None or side >= size:

@@ -1,4 +1,4 @@
-"""Poses drawn upon pictures."""
+"""Poses drawn on images."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,15 +7,15 @@ from pipeline_steps.pose.geometry import euler_to_matrix
 
 
 def draw_axes(
-    picture: Image.Image, rotation: np.ndarray, centre: np.ndarray | None = None, side: float | None = None
+    image: Image.Image, rotation: np.ndarray, centre: np.ndarray | None = None, side: float | None = None
 ) -> None:
-    """Draw the head's axes, the columns of the matrix: sideways red, up green, nose blue. Nothing where it is NaN.
+    """Draw the head's axes: sideways red, up green, nose blue; nothing where the rotation (3, 3) is NaN.
 
-    centre: (2,) and side: of the head's square, in pixels; by default the whole picture's.
+    centre: (2,) and side: of the head's square, in pixels; by default those of the entire image.
     """
     if not np.isfinite(rotation).all():
         return
-    pen, size = ImageDraw.Draw(picture), np.array(picture.size)
+    pen, size = ImageDraw.Draw(image), np.array(image.size)
     start, length = size / 2 if centre is None else centre, float(size.min()) if side is None else side
     for axis, colour in zip(rotation.T, ("#d55e00", "#009e73", "#0072b2"), strict=True):
         tip = start + 0.225 * length * axis[:2] * [1, -1]
@@ -23,7 +23,7 @@ def draw_axes(
 
 
 def shown_rotation(rotation: np.ndarray, euler_deg: np.ndarray) -> np.ndarray:
-    """What is drawn for a label: its rotation (3, 3) or, where only some angles are known, theirs, the others zero.
+    """The rotation (3, 3) to draw for a label; where only some angles are known, that of these with the others zero.
 
     euler_deg: (3,) yaw, pitch, roll in degrees. NaN where nothing is known.
     """

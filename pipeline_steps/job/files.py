@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that appear under their name only once they are complete."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from pipeline_steps.job.errors import UserError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which takes the name `path` once the block ends without an error.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which is renamed to `path` once the block ends without an error.
 
     The content reaches the disk before the name does, so that a power failure cannot leave a file without its content.
     """
@@ -26,34 +26,34 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def put_in_place(whole: Path, path: Path) -> None:
-    """Give a whole file its name, once its content is on the disk."""
-    with whole.open("rb") as file:
+def put_in_place(complete: Path, path: Path) -> None:
+    """Rename a complete file to `path`, once its content is on the disk."""
+    with complete.open("rb") as file:
         os.fsync(file.fileno())
-    whole.replace(path)
+    complete.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, whatever the locale."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON with sorted keys; NaN and infinity are refused with ValueError."""
+    """Write readable JSON with sorted keys; NaN and infinity raise ValueError."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def write_table(page: Path, command: str, table: str) -> None:
-    """Put a table into a page, between `<!-- table: COMMAND -->` and `<!-- end of table -->`.
+    """Replace the table in a page between `<!-- table: COMMAND -->` and `<!-- end of table -->`.
 
-    command: what makes the table. Raises UserError where the page has no such place.
+    command: the command that prints the table. Raises UserError where the page lacks these two lines.
     """
     start, end = f"<!-- table: {command} -->\n", "<!-- end of table -->"
     before, found, rest = page.read_text("utf-8").partition(start)
     _, ended, after = rest.partition(end)
     if not (found and ended):
-        raise UserError(f"{page}: no place for the table; put it between {start.strip()} and {end}")
+        raise UserError(f"{page}: no place for the table; add the lines {start.strip()} and {end}")
     write_text(page, before + start + table + end + after)
 
 

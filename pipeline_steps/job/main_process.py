@@ -1,8 +1,8 @@
-"""Which of the processes that share a training speaks and writes."""
+"""Which of the processes that share a training writes messages and files."""
 
 import os
 
 
 def is_main_process() -> bool:
-    """Whether this process, of several that share a training, is the one that speaks and writes."""
+    """Whether this is the one process, of those that share a training, that writes messages and files."""
     return os.environ.get("LOCAL_RANK", "0") == "0"

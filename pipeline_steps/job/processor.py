@@ -1,4 +1,4 @@
-"""The processor as networks use it: threads, and memory that stays with the process."""
+"""How networks use the processor: the number of threads, and memory that stays with the process."""
 
 import ctypes
 import platform
@@ -9,10 +9,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def use_processor(threads: int) -> None:
-    """Let torch compute with `threads` threads, and keep freed memory for the next batch instead of giving it back.
+    """Let torch compute with `threads` threads, and keep freed memory for the next batch.
 
-    A step frees and asks for the same large tensors every time. glibc gives them back to the system by default, which
-    then clears every page anew when it is touched (mallopt(3)); other C libraries are left as they are.
+    A training frees and allocates the same large tensors in every iteration. By default glibc returns them to the
+    operating system, which then clears every page again when it is touched (mallopt(3)). Other C libraries are left
+    as they are.
     """
     torch.set_num_threads(threads)
     if platform.libc_ver()[0] == "glibc":

@@ -13,7 +13,7 @@ logger = logging.getLogger("headpose")
 
 
 def configure_logging() -> None:
-    """Send the project's messages to standard error, stamped with the time of day."""
+    """Send the project's messages to standard error, each with the time of day."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logger.setLevel(logging.INFO)
 
@@ -24,9 +24,9 @@ def time_left(seconds: float) -> str:
 
 
 def track(items: Iterable[T], label: str, total: int, every_seconds: float = 5.0) -> Iterator[T]:
-    """Pass the items through; say every few seconds, and at the end, how many are done, how fast, and what is left.
+    """Yield the items; every few seconds, and at the end, log how many are done, how fast, and the time left.
 
-    The first item starts the clock: what comes before it, such as loading a model, says nothing about the others.
+    The clock starts at the first item: work before it, such as loading a model, says nothing about the other items.
     """
     start = reported = time.monotonic()
     for done, item in enumerate(items, start=1):

@@ -10,12 +10,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance() -> dict[str, str]:
-    """Commit of the code, and DVC's digest of the data where there is one."""
+    """The code's commit, how many files differ from it, and DVC's checksums of the data where there is a dvc.lock."""
     known: dict[str, str] = {}
     with suppress(OSError, subprocess.CalledProcessError):
         git = ["git", "-C", str(_ROOT)]
-        known["git_commit"] = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=-3).strip()
-        changed = subprocess.check_output([*git, "status", "--porcelain", "-uno"], text=True, stderr=-3)
+        quiet = subprocess.DEVNULL
+        known["git_commit"] = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=quiet).strip()
+        changed = subprocess.check_output([*git, "status", "--porcelain", "-uno"], text=True, stderr=quiet)
         known["git_changed_files"] = str(len(changed.splitlines()))
     lock = Path("dvc.lock")
     if lock.exists():

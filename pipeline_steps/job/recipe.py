@@ -1,52 +1,84 @@
-"""A recipe says all that a job's result depends on: its step, resolved parameters, code, and its inputs' recipes.
+"""What a job is asked to do: its step, parameters, code and inputs. A recipe's fingerprint stands for all of them.
 
-The workflow writes a recipe for every job before it runs anything; a step reads its parameters from it and, once all
-results are in place, puts a copy beside them as `recipe.json`. Equal recipes mean an up-to-date result, on any machine.
+The workflow writes a recipe for every job before it runs anything. The step reads its parameters from it and, when it
+has finished, leaves a copy beside the results, sealed (`pipeline_steps.job.seal`).
 """
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.files import sha256, write_text
 
 P = TypeVar("P", bound=BaseModel)
+RECIPE = "recipe.json"
+"""Name of the copy beside the results."""
 
 
-class Recipe(BaseModel):
-    """step: the module's name. job: what tells this job from the step's others, such as study, arm and seed.
-
-    code: SHA-256 of every module that the step imports, by path. inputs: key of the recipe behind every input, by role;
-    for a file from outside, its SHA-256. results: size in bytes of every file that the job made, by name, and digests:
-    their SHA-256; none before.
-    """
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class JobInput(_Frozen):
+    """The results of another job, identified by that job's fingerprint."""
+
+    kind: Literal["job"] = "job"
+    fingerprint: str
+
+
+class ArchiveInput(_Frozen):
+    """A data set's archive: its SHA-256 or, before a first download whose checksum nobody published, its edition."""
+
+    kind: Literal["archive"] = "archive"
+    sha256: str | None = None
+    edition: str | None = None
+
+
+class FileInput(_Frozen):
+    """A file that the user names, such as initial weights."""
+
+    kind: Literal["file"] = "file"
+    sha256: str
+
+
+class ProtocolInput(_Frozen):
+    """A protocol of a data set together with its list of images."""
+
+    kind: Literal["protocol"] = "protocol"
+    sha256: str
+
+
+Input = Annotated[JobInput | ArchiveInput | FileInput | ProtocolInput, Field(discriminator="kind")]
+
+
+class Recipe(_Frozen):
+    """step: the name of the module. job: names that distinguish this job from others of its step: study, arm, seed.
+
+    params: the step's parameters, resolved. code: checksum of every module that the step imports, by path.
+    inputs: by role, such as `crops`.
+    """
 
     step: str
     job: dict[str, str | int]
     params: dict[str, Any]
     code: dict[str, str] = {}
-    inputs: dict[str, str] = {}
-    results: dict[str, int] = {}
-    digests: dict[str, str] = {}
+    inputs: dict[str, Input] = {}
 
     def text(self) -> str:
         """Canonical JSON."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
     @property
-    def key(self) -> str:
-        """16 hexadecimal digits that stand for the whole recipe but its `job` names and what is said of the results."""
-        content = self.model_dump(mode="json", exclude={"job", "results", "digests"})
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits for everything in the recipe except the names in `job`."""
+        content = self.model_dump(mode="json", exclude={"job"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def params_as(self, model: type[P]) -> P:
-        """The parameters, typed; UserError where they do not fit the step."""
+        """The parameters as the step's own type; UserError where they do not fit it."""
         try:
             return model.model_validate_json(json.dumps(self.params))
         except ValidationError as error:
@@ -65,66 +97,3 @@ def read_recipe(path: Path) -> Recipe:
         raise UserError(
             f"{path}: not a readable recipe ({reason}); run the step through snakemake to make one"
         ) from error
-
-
-class Inputs:
-    """Files that a step reads: as they were made when it begins, and still so when it ends.
-
-    Raises UserError where a file's content is not what was sealed beside it; one from outside has no seal.
-    """
-
-    def __init__(self, *paths: Path) -> None:
-        self.stamps = {path: _stamp(path) for path in paths}
-        for path in paths:
-            sealed = path.with_name("recipe.json")
-            if sealed.exists() and read_recipe(sealed).digests.get(path.name, "") not in ("", sha256(path)):
-                raise UserError(
-                    f"{path}: its content is not what was made (another SHA-256); delete {path.parent} and run "
-                    "snakemake again"
-                )
-
-    def require_unchanged(self) -> None:
-        """Raise UserError where a file has been written to, or replaced, since the step began."""
-        for path, stamp in self.stamps.items():
-            if _stamp(path) != stamp:
-                raise UserError(f"{path}: changed while this job was reading it; run snakemake again")
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    if not path.exists():
-        return None
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def seal(recipe: Recipe, path: Path, inputs: Inputs | None = None) -> None:
-    """Put the recipe, with the results' sizes and digests, beside finished results: the very last thing a step does.
-
-    Raises UserError, and seals nothing, where an input has changed meanwhile.
-    """
-    if inputs:
-        inputs.require_unchanged()
-    made = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path and file.name[0] != ".")
-    known = {"results": {file.name: file.stat().st_size for file in made}, "digests": {f.name: sha256(f) for f in made}}
-    sealed = recipe.model_copy(update=known)
-    write_text(path, sealed.text())
-
-
-def is_made_by(recipe: Recipe, folder: Path) -> bool:
-    """Whether the results in a folder were made by this very recipe."""
-    try:
-        made = read_recipe(folder / "recipe.json")
-    except UserError:
-        return False
-    return made.model_copy(update={"results": {}, "digests": {}}).text() == recipe.text()
-
-
-def is_damaged(folder: Path) -> bool:
-    """Whether results that were finished have been cut off since, or their recipe has."""
-    if not (folder / "recipe.json").exists():
-        return False
-    try:
-        sealed = read_recipe(folder / "recipe.json").results
-    except UserError:
-        return True
-    return any((folder / name).exists() and (folder / name).stat().st_size != size for name, size in sealed.items())

@@ -1,4 +1,4 @@
-"""Worker processes of a step, which end with it, whatever ends it."""
+"""Worker processes of a step, which end with it, however it ends."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ from pipeline_steps.job.errors import UserError
 def worker_pool(
     processes: int, context: BaseContext | None = None, start: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes, each of which calls `start` with the arguments first.
+    """A pool of processes, each of which first calls `start` with the arguments.
 
     Raises UserError where one of them is killed.
     """
@@ -32,8 +32,8 @@ def worker_pool(
 
 
 def _start(start: Callable[..., None] | None, *arguments: Any) -> None:
-    # A worker waits for work without end, also after its parent was killed, and keeps the pipe to the log open: tee,
-    # and with it Snakemake, would wait for it.
+    # A worker would outlive a killed parent, waiting for work, and hold the pipe to the log open: tee, and with it
+    # Snakemake, would wait for it forever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if start:
         start(*arguments)

@@ -1,4 +1,4 @@
-"""ResNet backbones with global average pooling, and where their initial weights come from."""
+"""ResNet backbones with global average pooling, and their initial weights."""
 
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,14 @@ class Backbone(nn.Module):
 
 
 def pooled(maps: Tensor) -> Tensor:
-    """Features (B, C) of feature maps (B, C, h, w): their averages over all places."""
+    """Features (B, C) of feature maps (B, C, h, w): global average pooling."""
     return maps.mean((2, 3))
 
 
 def load_weights(backbone: Backbone, path: Path) -> None:
-    """Fill the backbone from a file: safetensors made by `pretrain` or `finetune`, or torchvision's state dict (.pth).
+    """Load the backbone's weights from safetensors of `pretrain` or `finetune`, or a torchvision state dict (.pth).
 
-    Nothing in the file is executed. Raises UserError where the file is missing, unreadable, or of another network.
+    No code in the file is executed. Raises UserError where the file is missing, unreadable, or of another network.
     """
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
@@ -61,7 +61,7 @@ def load_weights(backbone: Backbone, path: Path) -> None:
 
 
 def load_imagenet(backbone: Backbone, name: str) -> None:
-    """Fill the backbone with torchvision's default ImageNet weights, from its cache or the network."""
+    """Load torchvision's default ImageNet weights into the backbone, from its cache or the network."""
     import torchvision
 
     try:
@@ -80,7 +80,7 @@ def _fill(backbone: Backbone, state: dict[str, Any], source: str) -> None:
     expected = backbone.resnet.state_dict()
     for key, tensor in expected.items():
         if key not in weights:
-            raise UserError(f"{source}: holds no {key!r}: these are not this backbone's weights")
+            raise UserError(f"{source}: has no {key!r}: these are not this backbone's weights")
         if weights[key].shape != tensor.shape:
             shapes = f"{tuple(weights[key].shape)}, expected {tuple(tensor.shape)}"
             raise UserError(f"{source}: {key!r} has shape {shapes}: these are another backbone's weights")

@@ -1,6 +1,6 @@
-"""Pose heads: what they predict from pooled features, the rotation it stands for, and the loss that trains it.
+"""Pose heads: their outputs for pooled features, the rotation that these represent, and the loss that trains them.
 
-All losses are of the order of one for an untrained network, so that auxiliary weights mean the same beside each.
+All losses are of the order of one for an untrained network, so that an auxiliary weight means the same beside each.
 """
 
 import math
@@ -78,19 +78,19 @@ class BinnedHead(PoseHead):
         return rotation
 
     def loss(self, outputs: Tensor, rotation: Tensor, euler_deg: Tensor) -> Tensor:
-        """Angles beyond the outermost bins count as lying in them."""
+        """Angles beyond the outermost bins count as the outermost."""
         target = ((euler_deg - self.lowest) / self.width).floor().long().clamp(0, self.bins - 1)
         error = (self.expected_deg(outputs) - euler_deg) / self.width
         return F.cross_entropy(outputs.flatten(0, 1), target.flatten()) + error.square().mean()
 
 
 class Rotation6dHead(PoseHead):
-    """6DRepNet (Hempel et al., ICIP 2022, arXiv 2202.12555): two columns, orthonormalised; geodesic loss."""
+    """6DRepNet (Hempel et al., ICIP 2022, arXiv 2202.12555): two orthonormalised columns, geodesic loss."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.linear = nn.Linear(features, 6)
-        with torch.no_grad():  # start from a head that looks into the camera
+        with torch.no_grad():  # start from a head that faces the camera
             self.linear.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1, 0]))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """The typed sections of params.yaml that steps know; the whole file, with sizes and arms, is `workflow.params`."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline_steps.datasets.base import HeadPoseDataset
-from pipeline_steps.images.augmentation import Augmentation, Fraction
-from pipeline_steps.images.boxes import BoxRule
+from pipeline_steps.images.augmentation import Augmentation
+from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.registry import tagged_union
 from pipeline_steps.pretext.base import PretextTask
 
@@ -20,42 +21,23 @@ else:
     Task = tagged_union("pipeline_steps.pretext", PretextTask)
 
 
-class Strict(BaseModel):
-    """Unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*(-[a-z0-9][a-z0-9_]*)?$")]
 
 
-class CropRule(Strict):
-    """Which square is cut out around a head."""
-
-    box: BoxRule = Field(
-        description="landmarks_loose: the landmarks' bounding box with forehead and cheeks, as Hopenet; "
-        "landmarks_tight: the bounding box itself; projected_head: the recorded head seen through the calibrated "
-        "camera (BIWI); given_box: the data set's own head box; whole_image: the picture is a crop already"
-    )
-    margin: float = Field(
-        default=0.0, ge=-0.4, le=2, description="added on each side, as a share of the box's longer side"
-    )
-
-
 class SplitRule(Strict):
-    """Who is trained on, who validates, who is tested on. Subjects never straddle a part."""
+    """Which subjects are trained on, validated on and tested on. All images of a subject are in the same part."""
 
     seed: int = Field(default=0, ge=0)
     test_subjects: int | Literal["all"] | None = Field(
         default=None,
-        description="how many subjects are drawn for testing; all: the whole set is a test set; 0: none of it is",
+        description="how many subjects are drawn for testing; all: the entire data set is a test set; 0: none of it is",
     )
     protocol: Path | None = Field(
         default=None,
         strict=False,
-        description="a file that says which images count and, instead of test_subjects, who is tested on; relative "
-        "to the repository",
+        description="file that selects the images to use and may list the test subjects, in place of test_subjects; "
+        "relative to the repository",
     )
     validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
 
@@ -66,28 +48,14 @@ class SplitRule(Strict):
         return self
 
 
-class Crops(Strict):
-    """What all data sets of a study share, so that one network can read them."""
-
-    size: int = Field(ge=16, le=1024, description="side in pixels of the square crops that a network sees")
-    context: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="stored around every crop on each side, as a share of its side: what training windows may reach",
-    )
-    border: Literal["reflect", "constant"] = Field(default="reflect", description="what lies beyond the picture's edge")
-    max_rejected: Fraction = Field(default=0.01, description="more unusable images than this share stop the run")
-
-
 class Training(Strict):
     """Optimiser and schedule: AdamW, linear warm-up, cosine decay to zero."""
 
     epochs: int = Field(ge=1)
     epoch_images: Annotated[int, Field(ge=2)] | None = Field(
         default=None,
-        description="images seen per epoch, each as often as the others, so that arms with few labels take as many "
-        "steps as arms with many; null: every image once",
+        description="images per epoch, all equally often, so that arms with few labels take as many steps as arms with "
+        "many; null: every image once",
     )
     batch_size: int = Field(ge=2, description="images per optimiser step over all devices")
     learning_rate: float = Field(gt=0)
@@ -105,24 +73,27 @@ class PretrainTraining(Training):
 
     choose: Literal["last", "probe"] = Field(
         default="last",
-        description="whose weights become the encoder: the last epoch's, or those of the epoch in which a linear pose "
-        "probe of the frozen features errs least on the validation subjects",
+        description="which epoch's weights become the encoder: last, or probe: the epoch with the lowest error of a "
+        "linear pose probe of the frozen features on the validation subjects",
     )
 
 
 class FinetuneTraining(Training):
     """Schedule of every arm's fine-tuning."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"backbone_learning_rate": "backbone_learning_rate_factor"}
+
     choose: Literal["best", "last"] = Field(
         default="best",
-        description="whose weights become the model: those of the epoch with the lowest geodesic error on the "
-        "validation subjects, or the last epoch's, which needs no validation labels",
+        description="which epoch's weights become the model: best, the one with the lowest geodesic error on the "
+        "validation subjects, or last, which needs no validation labels",
     )
-    backbone_learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="learning rate of a backbone with initial weights, as a share of learning_rate"
+    backbone_learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="a backbone that starts from pre-trained weights learns at this factor times learning_rate",
     )
     frozen_epochs: int = Field(
-        default=0, ge=0, description="epochs at the start in which a backbone with initial weights does not move"
+        default=0, ge=0, description="epochs at the start in which a pre-trained backbone is frozen"
     )
 
 
@@ -132,7 +103,7 @@ class Network(Strict):
     backbone: Literal["resnet18", "resnet50"]
     pose_head: Literal["euler", "binned", "rotation_6d"] = Field(
         description="euler: regression of three angles; binned: Hopenet's bins with an expected angle; "
-        "rotation_6d: 6DRepNet's matrix with the geodesic loss"
+        "rotation_6d: 6DRepNet's rotation matrix with the geodesic loss"
     )
 
 
@@ -144,15 +115,18 @@ class Labels(Strict):
         default=1.0, description="share of each labelled subject's images, spread evenly, at least one image each"
     )
     redraw: bool = Field(
-        default=False, description="whether every seed labels other subjects, so that the spread includes who they are"
+        default=False,
+        description="whether every seed labels other subjects, so that the standard deviation over seeds includes "
+        "their choice",
     )
 
 
+ViewMode = Literal["siamese", "single_view"]
 Weighting = Literal["fixed", "annealed", "ramped", "uncertainty"]
 
 
 class Arm(Strict):
-    """One row of the results table: where the weights come from and which losses stand beside the pose loss."""
+    """One row of the results table: its initial weights and its auxiliary losses."""
 
     init: str = Field(
         pattern=r"^(random|imagenet|ssl:[a-z0-9_]+|file:.+)$",
@@ -161,10 +135,10 @@ class Arm(Strict):
     auxiliary: dict[Name, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="weight of each pretext task's loss beside the pose loss"
     )
-    views: Literal["siamese", "single_view"] = Field(
+    views: ViewMode = Field(
         default="siamese",
-        description="siamese: the pose loss sees the upright image, each task its own view; single_view: one "
-        "transformed view feeds the pose head and the task alike",
+        description="siamese: the pose loss sees the original image, each task its own view; single_view: the pose "
+        "loss and the only task see the same, transformed view",
     )
     weighting: Weighting = Field(
         default="fixed",
@@ -186,10 +160,10 @@ class Arm(Strict):
 
 
 class Evaluation(Strict):
-    """How errors are computed."""
+    """Which images are predicted, how, and which errors are computed."""
 
     part: Literal["test", "validation"] = Field(
-        default="test", description="whose images: validation, where a study chooses parameters"
+        default="test", description="part of the split: validation where a study chooses parameters"
     )
     flip_test: bool = Field(
         default=False,
@@ -198,9 +172,9 @@ class Evaluation(Strict):
     )
     detail: Annotated[int, Field(ge=16)] | None = Field(
         default=None,
-        description="pixels a side to which crops are shrunk, and enlarged to crops.size again: the width of heads in "
-        "the pictures of train_on, so that no test image shows detail that training images had not. Exported models do "
-        "so too. From crops.size on it changes nothing; null: crops as they are",
+        description="crops are shrunk to this side in pixels and enlarged to crops.size again: the width of heads in "
+        "the images of train_on, so that no test image shows detail that training images lack. Exported models do "
+        "so too. No effect from crops.size on; null: crops as they are",
     )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
@@ -220,11 +194,36 @@ class Evaluation(Strict):
             raise ValueError("every edge must be greater than the one before it")
         return edges
 
+    @property
+    def name(self) -> str:
+        """Everything about an evaluation that changes predictions or images, as in validation_flip_test_detail_109."""
+        options = [
+            self.part,
+            "flip_test" if self.flip_test else "",
+            "" if self.detail is None else f"detail_{self.detail}",
+        ]
+        return "_".join(filter(None, options))
+
 
 class Comparison(Strict):
-    """Which arm the others are held against, and by which error."""
+    """Which arms are baselines, and which error is compared."""
 
-    baseline: ArmName = Field(description="an arm; without a variation it stands for its namesake of each variation")
-    error: Literal["mae", "geodesic", "maev"] = "mae"
-    bootstrap: int = Field(default=2000, ge=100)
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    renamed: ClassVar[Mapping[str, str]] = {"baseline": "baselines"}
+
+    baselines: list[ArmName] = Field(
+        min_length=1,
+        description="the arms that all others are compared with, one table column each; a name without a variation "
+        "stands for the arm of that name in every variation. Labels saved are relative to the first",
+    )
+    error: Literal["mae", "geodesic", "maev"] = Field(default="mae", description="the error that is compared")
+    bootstrap: int = Field(default=2000, ge=100, description="resamples behind every interval")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.95, description="of the intervals of all arms on one data set together"
+    )
+
+    @field_validator("baselines")
+    @classmethod
+    def _distinct(cls, baselines: list[str]) -> list[str]:
+        if len(set(baselines)) < len(baselines):
+            raise ValueError("every baseline must be named once")
+        return baselines

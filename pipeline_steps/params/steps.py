@@ -1,6 +1,6 @@
-"""What each step is told: the parts of params.yaml that it depends on, resolved; it sees no parameter but its own.
+"""The parameters of each step: those parts of params.yaml that it depends on, resolved, and no others.
 
-Nothing in this folder computes anything: its effect on a result lies wholly in the values, which every recipe records.
+Nothing in this folder computes anything: it affects results only through the values, which every recipe records.
 """
 
 from typing import Literal
@@ -8,10 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline_steps.acquisition.catalogue import Record
+from pipeline_steps.images.boxes import CropBox
+from pipeline_steps.images.cropping import CropFormat
+from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.sections import (
     Comparison,
-    CropRule,
-    Crops,
     Evaluation,
     FinetuneTraining,
     Labels,
@@ -20,34 +21,34 @@ from pipeline_steps.params.sections import (
     PretrainTraining,
     Source,
     SplitRule,
-    Strict,
     Task,
+    ViewMode,
     Weighting,
 )
 
 
 class AcquireParams(Strict):
-    """What `acquire_dataset` is told."""
+    """Parameters of `acquire_dataset`."""
 
     source: Source
 
 
 class CropParams(Strict):
-    """What `crop_faces` is told."""
+    """Parameters of `crop_faces`."""
 
     source: Source
-    crop: CropRule
-    crops: Crops
+    crop: CropBox
+    crops: CropFormat
 
 
 class SplitParams(Strict):
-    """What `split_dataset` is told."""
+    """Parameters of `split_dataset`."""
 
     split: SplitRule
 
 
 class PretrainParams(Strict):
-    """What `pretrain` is told."""
+    """Parameters of `pretrain`."""
 
     seed: int
     backbone: Literal["resnet18", "resnet50"]
@@ -56,20 +57,20 @@ class PretrainParams(Strict):
 
 
 class Auxiliary(Strict):
-    """A pretext task in the auxiliary role."""
+    """A pretext task as an auxiliary loss. In a pre-training, its loss is the only one and has weight 1."""
 
     weight: float
     task: Task
 
 
 class FinetuneParams(Strict):
-    """What `finetune` is told; `init` without the path or the name, which are inputs."""
+    """Parameters of `finetune`; the encoder that `init` names is an input of the job."""
 
     seed: int
     network: Network
     init: Literal["random", "imagenet", "encoder"]
     auxiliary: dict[Name, Auxiliary]
-    views: Literal["siamese", "single_view"]
+    views: ViewMode
     weighting: Weighting
     auxiliary_on: Literal["labelled", "train"]
     labels: Labels
@@ -77,24 +78,28 @@ class FinetuneParams(Strict):
 
 
 class DescribeParams(Strict):
-    """What `describe_dataset` is told."""
+    """Parameters of `describe_dataset`."""
 
     record: Record | None = Field(description="the data set's row in the table of data sets, if it has one")
 
 
 class EvaluateParams(Strict):
-    """What `evaluate` is told."""
+    """Parameters of `evaluate`."""
 
     evaluate: Evaluation
 
 
 class ExportParams(Strict):
-    """What `export_model` is told."""
+    """Parameters of `export_model`."""
 
-    detail: int | None = Field(description="as `Evaluation.detail`, which predictions then follow too")
+    detail: int | None = Field(description="`Evaluation.detail`, which the exported model applies too")
 
 
 class CompareParams(Strict):
-    """What `compare` is told."""
+    """Parameters of `compare`."""
 
     compare: Comparison
+
+
+class ReportParams(Strict):
+    """Parameters of `write_report`: nothing but where its inputs lie."""

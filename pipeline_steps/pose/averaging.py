@@ -1,4 +1,4 @@
-"""Several predictions for one head made one, and the flip test, which is that of a picture and its mirror image."""
+"""The mean of several predicted rotations, and the flip test: the mean over an image and its mirror image."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,10 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def mean_rotation(rotations: np.ndarray) -> np.ndarray:
-    """The rotations (N, 3, 3) closest, by their elements, to the mean of (K, N, 3, 3) over the first axis."""
+    """Means (N, 3, 3) of rotations (K, N, 3, 3) over the first axis: the rotations closest to the elementwise means.
+
+    The chordal L2 mean (Hartley et al., Rotation Averaging, IJCV 2013), by singular value decomposition.
+    """
     left, _, right = np.linalg.svd(rotations.mean(0))
     left[..., -1] *= np.linalg.det(left @ right)[..., None]
     result: np.ndarray = left @ right
@@ -19,9 +22,9 @@ def mean_rotation(rotations: np.ndarray) -> np.ndarray:
 
 
 def flip_tested(predict: Predict, images: np.ndarray) -> np.ndarray:
-    """Mean of the rotations (N, 3, 3) seen in crops uint8 (N, S, S, 3) and in their mirror images, mirrored back.
+    """Mean of the rotations (N, 3, 3) predicted for crops uint8 (N, S, S, 3) and, mirrored back, their mirror images.
 
-    Human pose estimation's usual test-time augmentation, under its usual name.
+    The usual test-time augmentation of human pose estimation, under its usual name.
     """
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     return mean_rotation(np.stack([predict(images), mirror_rotation(predict(mirrored))]))

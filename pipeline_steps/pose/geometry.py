@@ -1,8 +1,8 @@
-"""Head rotations: one convention, conversions, mirrored faces, distances.
+"""Head rotations: one convention, conversions, mirrored and rotated images, distances.
 
 The convention is that of 300W-LP and AFLW2000-3D. Camera frame: x to the image's right, y up, z towards the viewer.
-A head that looks straight into the camera has the identity rotation. A rotation maps head coordinates to camera
-coordinates, so its columns are the head's own axes as the camera sees them: sideways (to the image's right in a frontal
+A head that faces the camera has the identity rotation. A rotation maps head coordinates to camera
+coordinates, so its columns are the axes of the head in the camera frame: sideways (to the image's right in a frontal
 view), towards the top of the head, and out of the nose.
 
     R = Rx(pitch) Ry(yaw) Rz(roll)
@@ -51,7 +51,7 @@ def matrix_to_euler(rotation: Array) -> Array:
     """
     xp = _namespace(rotation)
     across = xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1])
-    locked = across < 1e-4  # below, the usual formulas would read pitch and roll off rounding errors
+    locked = across < 1e-4  # there the usual formulas would compute pitch and roll from rounding errors
     yaw = xp.arctan2(-rotation[..., 0, 2], across)
     combined = xp.arctan2(-rotation[..., 0, 2] * rotation[..., 1, 0], rotation[..., 1, 1])
     pitch = xp.where(locked, combined, xp.arctan2(rotation[..., 1, 2], rotation[..., 2, 2]))
@@ -60,7 +60,7 @@ def matrix_to_euler(rotation: Array) -> Array:
 
 
 def mirror_rotation(rotation: Array) -> Array:
-    """Rotation (..., 3, 3) of the mirrored picture: left and right swap, so yaw and roll change sign."""
+    """Rotation (..., 3, 3) of the head in the mirrored image: left and right swap, so yaw and roll change sign."""
     xp = _namespace(rotation)
     sign = xp.ones_like(rotation)
     sign[..., 0, 1:] = -1
@@ -68,23 +68,23 @@ def mirror_rotation(rotation: Array) -> Array:
     return rotation * sign
 
 
-def turn_rotation(rotation: Array, turned_deg: Array) -> Array:
-    """Rotation (..., 3, 3) of the picture turned within its plane by (...) degrees: Rz(turned_deg) R.
+def roll_rotation(rotation: Array, roll_deg: Array) -> Array:
+    """Rotation (..., 3, 3) of the head in the image rotated within its plane by (...) degrees: Rz(roll_deg) R.
 
-    A positive turn tilts the top of the picture to the right, as a positive roll does.
+    A positive angle tilts the top of the image to the right, as a positive roll does.
     """
     xp = _namespace(rotation)
-    radians = turned_deg[..., None] * (math.pi / 180.0)
+    radians = roll_deg[..., None] * (math.pi / 180.0)
     c, s = xp.cos(radians), xp.sin(radians)
     x, y, z = rotation[..., 0, :], rotation[..., 1, :], rotation[..., 2, :]
     return xp.stack([c * x + s * y, c * y - s * x, z], -2)
 
 
 def geodesic_distance_deg(a: Array, b: Array) -> Array:
-    """Angle (...) in degrees, 0 to 180, of the rotation that takes a (..., 3, 3) to b (..., 3, 3).
+    """Angle (...) in degrees, 0 to 180, of the rotation from a (..., 3, 3) to b (..., 3, 3).
 
-    Computed as 2 asin(|a - b|_F / sqrt(8)), which keeps its precision at small angles where the usual
-    acos((trace - 1) / 2) loses it.
+    Computed as 2 asin(|a - b|_F / sqrt(8)), which is precise at small angles, where the usual acos((trace - 1) / 2) is
+    not.
     """
     xp = _namespace(a)
     chord = xp.sqrt(((a - b) ** 2).sum((-2, -1)))

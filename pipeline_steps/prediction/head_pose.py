@@ -1,4 +1,4 @@
-"""Head poses in whole pictures: faces are found, cut as the model's training crops were, and turned into angles."""
+"""Head poses in images: faces are detected, cropped as the model's training images were, and their poses predicted."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline_steps.images.detail import limit_detail
-from pipeline_steps.images.pictures import cut_square
+from pipeline_steps.images.image_files import cut_square
 from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.pose.averaging import flip_tested
 from pipeline_steps.pose.geometry import matrix_to_euler
@@ -17,7 +17,7 @@ from pipeline_steps.prediction.onnx_model import OnnxModel
 
 
 class Pose(NamedTuple):
-    """One head: box (4,) x0, y0, x1, y1 of the crop in pixels of the picture; yaw, pitch, roll in degrees.
+    """One head: box (4,) x0, y0, x1, y1 of the crop in pixels of the image; yaw, pitch, roll in degrees.
 
     matrix: (3, 3) in the project's convention (pipeline_steps/pose/geometry.py). confidence: the detector's, 0..1.
     """
@@ -30,7 +30,7 @@ class Pose(NamedTuple):
     confidence: float
 
     def record(self) -> dict[str, Any]:
-        """The pose as JSON holds it: box, yaw, pitch, roll, matrix, confidence; rounded to what can be trusted."""
+        """The pose for JSON: box, yaw, pitch, roll, matrix, confidence; rounded to the digits that can be trusted."""
         return {
             "box": [round(float(value), 1) for value in self.box],
             **{name: round(float(getattr(self, name)), 3) for name in ("yaw", "pitch", "roll")},
@@ -40,17 +40,19 @@ class Pose(NamedTuple):
 
 
 PASSES = 3
-"""How often a head is cut: at first as if it faced the camera, then as heads of the pose that was seen are cut."""
+"""How often a head is cropped: first as if it faced the camera, then as heads of the predicted pose are cropped."""
+OPTIONS = ("whole_image", "flip_test")
+"""Keyword arguments of `HeadPose`, false by default, that a served model also accepts."""
 
 
 class FacePlace:
-    """Where the detector finds the face in a model's training crops, by the pose that the model sees in them.
+    """Where the detector finds the face in a model's training crops, depending on the pose that the model predicts.
 
-    Data sets cut heads by landmarks, calibrated cameras or boxes of their own; the face that a detector finds lies
-    elsewhere in such a crop, and elsewhere again when the head turns.
+    Data sets crop heads by landmarks, calibrated cameras or boxes of their own. The face that a detector finds is not
+    in the centre of such a crop, and moves as the head turns.
 
     coefficients: (10, 3), of 1 and the nine entries of the rotation, for x and y from the crop's centre to the face
-    box's, and the logarithm of the face box's longer side; in shares of the crop's side.
+    box's, and the logarithm of the face box's longer side; as fractions of the crop's side.
     """
 
     def __init__(self, coefficients: "np.ndarray | list[list[float]]") -> None:
@@ -58,9 +60,9 @@ class FacePlace:
 
     @classmethod
     def fitted(cls, faces: np.ndarray, rotations: np.ndarray, size: int) -> Self:
-        """The least Huber loss; faces: boxes (N, 4) x0, y0, x1, y1 in pixels from the crop's centre; size: of the crop.
+        """The fit with the least Huber loss; faces: boxes (N, 4) x0, y0, x1, y1 in pixels from the crop's centre.
 
-        rotations: (N, 3, 3), as the model predicts them: no label is asked for, nor would there be one to cut by.
+        rotations: (N, 3, 3), as the model predicts them, since no label is known at prediction. size: of the crop.
         """
         from sklearn.linear_model import HuberRegressor
 
@@ -79,7 +81,7 @@ class FacePlace:
 
 
 class HeadPose:
-    """A model from `export_model`, ready for pictures."""
+    """A model from `export_model`, to be called with images."""
 
     def __init__(self, model: OnnxModel, path: Path, threads: int = 0) -> None:
         self.model, self.path, self.threads = model, path, threads
@@ -92,13 +94,13 @@ class HeadPose:
     def load(cls, path: Path | str, threads: int = 0) -> Self:
         """Load model.onnx or model_int8.onnx; threads: of the CPU, 0 for as many as there are cores.
 
-        Raises UserError where the file is missing, damaged, or not made by `export_model`.
+        Raises UserError where the file is missing, corrupt, or not from `export_model`.
         """
         try:
             return cls(OnnxModel(Path(path), threads), Path(path), threads)
         except Exception as error:  # ONNX Runtime's exceptions have no common class
             raise UserError(
-                f"{path}: not a model made by export_model ({brief(error)}); give a model.onnx of that step"
+                f"{path}: not a model of export_model ({brief(error)}); give a model.onnx of that step"
             ) from error
 
     @property
@@ -111,31 +113,29 @@ class HeadPose:
     def __call__(
         self, image: "np.ndarray | Image.Image", whole_image: bool = False, flip_test: bool = False
     ) -> list[Pose]:
-        """The heads in a picture uint8 (H, W, 3), RGB, or one of Pillow's, the surest first.
+        """The heads in an image uint8 (H, W, 3), RGB, or one of Pillow's, by falling confidence.
 
-        whole_image: take the picture for a crop of one head, as training crops were cut. flip_test: look at each head's
-        mirror image too and take the mean, for twice the time. Raises UserError where faces cannot be related to this
-        model's crops.
+        whole_image: the image is a crop of one head, as training crops are. flip_test: predict each head's mirror image
+        too and take the mean, for twice the time. Raises UserError where faces cannot be related to this model's crops.
         """
-        picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
-        picture = picture.convert("RGB")
+        rgb = (image if isinstance(image, Image.Image) else Image.fromarray(image)).convert("RGB")
         if whole_image:
-            side, centre = max(picture.size), np.array(picture.size) / 2
+            side, centre = max(rgb.size), np.array(rgb.size) / 2
             squares, confidence = np.concatenate([centre - side / 2, centre + side / 2])[None], np.ones(1)
-            rotations = self._cut_and_seen(picture, squares, flip_test)
+            rotations = self._predicted(rgb, squares, flip_test)
         elif self.place is None:
             raise UserError(
-                f"{self.path}: faces were found in few of its training crops, so that a face does not tell where to "
-                "cut; cut the heads yourself and give them with --whole-image"
+                f"{self.path}: faces were found in few of its training crops, so that heads cannot be cropped by their "
+                "faces; crop them yourself and give --whole-image"
             )
         else:
-            faces, confidence = self.detector(np.asarray(picture))
+            faces, confidence = self.detector(np.asarray(rgb))
             if not len(faces):
                 return []
             rotations = np.tile(np.eye(3), (len(faces), 1, 1))
             for _ in range(PASSES):
                 squares = self.place.squares(faces, rotations)
-                rotations = self._cut_and_seen(picture, squares, flip_test)
+                rotations = self._predicted(rgb, squares, flip_test)
         angles = np.asarray(matrix_to_euler(rotations)).tolist()
         return [
             Pose(square, yaw, pitch, roll, rotation, float(sure))
@@ -147,8 +147,8 @@ class HeadPose:
         crops = limit_detail(crops, self.detail)
         return flip_tested(self.model, crops) if flip_test else self.model(crops)
 
-    def _cut_and_seen(self, picture: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
-        """Rotations (N, 3, 3) of the heads in squares (N, 4) of a picture."""
+    def _predicted(self, rgb: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
+        """Rotations (N, 3, 3) of the heads in squares (N, 4) of an image."""
         border = str(self.model.crop["border"])
-        crops = np.stack([cut_square(picture, square, self.model.size, border) for square in squares])
+        crops = np.stack([cut_square(rgb, square, self.model.size, border) for square in squares])
         return self.rotations(crops, flip_test)

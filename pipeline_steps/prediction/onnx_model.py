@@ -1,9 +1,10 @@
-"""A trained network as an ONNX file that carries all it takes to use it: pixels in, rotations out, its crop beside."""
+"""A trained network as a self-contained ONNX file: from pixels to rotations, with its kind of crop as metadata."""
 
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline_steps.job.files import whole_file
+from pipeline_steps.images.normalisation import to_unit_range
+from pipeline_steps.job.files import atomic_write
 
 OPSET = 18
 INPUT, OUTPUT = "images", "rotation"
 
 
 class PixelsToRotation(nn.Module):
-    """uint8 (N, S, S, 3), RGB as pictures are decoded, to rotations float32 (N, 3, 3) in the project's convention."""
+    """uint8 (N, S, S, 3), RGB, to rotations float32 (N, 3, 3) in the project's convention."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -26,7 +28,7 @@ class PixelsToRotation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Rotations of crops."""
-        rotation: Tensor = self.network(images.permute(0, 3, 1, 2).float() / 255)
+        rotation: Tensor = self.network(to_unit_range(images.permute(0, 3, 1, 2)))
         return rotation
 
 
@@ -37,13 +39,24 @@ def exported(network: nn.Module, size: int) -> torch.export.ExportedProgram:
     return torch.export.export(PixelsToRotation(network).eval(), (example,), dynamic_shapes=({0: number},))
 
 
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Silences everything below errors of these loggers within the block."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    try:
+        for name in loggers:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
 def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, str]) -> None:
     """Write the program as ONNX, opset OPSET, one file, with the metadata inside."""
     import onnx
 
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they tell of every pass
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with _quiet("torch.onnx", "onnxscript", "onnx_ir"), warnings.catch_warnings():  # they report every pass
         warnings.simplefilter("ignore")
         made = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT], verbose=False
@@ -54,12 +67,12 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapp
     model.doc_string = ""
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
 
 
 def write_int8(path: Path, output: Path, calibration: np.ndarray, metadata: Mapping[str, str]) -> None:
-    """Write an ONNX model with convolutions in 8-bit integers, their ranges taken from crops uint8 (N, S, S, 3)."""
+    """Write an ONNX model with convolutions in 8-bit integers, with their ranges from crops uint8 (N, S, S, 3)."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -72,8 +85,9 @@ def write_int8(path: Path, output: Path, calibration: np.ndarray, metadata: Mapp
             batch = next(self.batches, None)
             return None if batch is None else {INPUT: batch}
 
-    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises through the root logger
-    with whole_file(output.with_suffix(".prepared.onnx")) as prepared, whole_file(output) as temporary:
+    prepared_file = output.with_suffix(".prepared.onnx")
+    # the quantiser gives advice through the root logger
+    with _quiet("root"), atomic_write(prepared_file) as prepared, atomic_write(output) as temporary:
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
@@ -88,7 +102,7 @@ def write_int8(path: Path, output: Path, calibration: np.ndarray, metadata: Mapp
         model = onnx.load(temporary)
         onnx.helper.set_model_props(model, dict(metadata))
         temporary.write_bytes(model.SerializeToString())
-    output.with_suffix(".prepared.onnx").unlink()
+    prepared_file.unlink()
 
 
 class OnnxModel:

@@ -1,12 +1,18 @@
-"""Smoothing of rotations over time: still heads do not tremble, quick turns do not lag."""
+"""Smoothing of rotations over time, without jitter of still heads and without lag in quick turns."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
+from torchvision.ops import box_iou
 
 from pipeline_steps.pose.geometry import matrix_to_euler
 from pipeline_steps.prediction.head_pose import Pose
+
+LEAST_OVERLAP = 0.3
+"""Intersection over union of a head's boxes in consecutive frames, below which it counts as another head."""
 
 
 class OneEuroFilter:
@@ -41,34 +47,42 @@ def _share(cutoff: float, seconds: float) -> float:
     return 1 / (1 + 1 / (2 * math.pi * cutoff * seconds))
 
 
+class Track(NamedTuple):
+    """A head: its last box (4,), when it was seen, and its filter."""
+
+    box: np.ndarray
+    seconds: float
+    smooth: OneEuroFilter
+
+
 class Smoother:
-    """Smooths every head of a video by itself; a head is the one whose box overlaps its last box most."""
+    """Smooths every head of a video separately; a head is followed by the overlap of its boxes."""
 
     def __init__(self) -> None:
-        self.tracks: list[tuple[np.ndarray, float, OneEuroFilter]] = []
+        self.tracks: list[Track] = []
 
     def __call__(self, poses: list[Pose], seconds: float) -> list[Pose]:
-        """The poses with smoothed rotations; a head that was gone for a second begins anew."""
-        self.tracks = [track for track in self.tracks if seconds - track[1] < 1]
-        free, smoothed = list(range(len(self.tracks))), []
-        for pose in poses:
-            best = max(free, key=lambda place: overlap(self.tracks[place][0], pose.box), default=None)
-            if best is None or overlap(self.tracks[best][0], pose.box) < 0.3:
-                best = len(self.tracks)
-                self.tracks.append((pose.box, seconds, OneEuroFilter()))
+        """The poses with smoothed rotations; a head that was absent for a second starts a new track."""
+        known = [track for track in self.tracks if seconds - track.seconds < 1]
+        overlaps = _overlaps([pose.box for pose in poses], [track.box for track in known])
+        free, self.tracks, smoothed = list(range(len(known))), [], []
+        for pose, of_pose in zip(poses, overlaps, strict=True):
+            best = max(free, key=of_pose.__getitem__, default=None)
+            if best is None or of_pose[best] < LEAST_OVERLAP:
+                smooth = OneEuroFilter()
             else:
                 free.remove(best)
-            turned = self.tracks[best][2]
-            matrix = turned(pose.matrix, seconds)
-            self.tracks[best] = pose.box, seconds, turned
+                smooth = known[best].smooth
+            self.tracks.append(Track(pose.box, seconds, smooth))
+            matrix = smooth(pose.matrix, seconds)
             yaw, pitch, roll = np.asarray(matrix_to_euler(matrix)).tolist()
             smoothed.append(pose._replace(matrix=matrix, yaw=yaw, pitch=pitch, roll=roll))
+        self.tracks += [known[place] for place in free]
         return smoothed
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,) x0, y0, x1, y1."""
-    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared
-    return float(shared / union)
+def _overlaps(boxes: list[np.ndarray], others: list[np.ndarray]) -> np.ndarray:
+    """Intersection over union (N, M) of boxes (4,) x0, y0, x1, y1."""
+    first, second = (torch.from_numpy(np.array(of, float).reshape(-1, 4)) for of in (boxes, others))
+    found: np.ndarray = box_iou(first, second).numpy()
+    return found

@@ -1,4 +1,4 @@
-"""What the joint-embedding tasks have in common: two augmented views of an image must get embeddings that agree."""
+"""The joint-embedding tasks: the embeddings of two augmented views of an image must agree."""
 
 import math
 from abc import abstractmethod
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline_steps.images.augmentation import Augmentation, Motion, augmented
-from pipeline_steps.pretext._viewed import Viewed
+from pipeline_steps.pretext._random_views import RandomViews
 from pipeline_steps.pretext.base import Views
 
 _VIEW = Augmentation(
@@ -27,25 +27,26 @@ _VIEW = Augmentation(
 
 
 def other_view(values: Tensor) -> Tensor:
-    """Both views' rows (2B, ...), those of each view in the places of the other's."""
+    """The rows (2B, ...) of both views, swapped: first those of the second view, then those of the first."""
     return values.roll(len(values) // 2, 0)
 
 
-def spread(outputs: Tensor) -> Tensor:
-    """Standard deviation of the normalised outputs (N, D), mean over dimensions, times sqrt(D).
+def embedding_std(outputs: Tensor) -> Tensor:
+    """Standard deviation of the normalised outputs (N, D), averaged over dimensions, times sqrt(D).
 
-    0 where all outputs point the same way, 1 where they point everywhere alike; SimSiam (arXiv 2011.10566) watches it.
+    0 where all outputs point in one direction (collapse), 1 where their directions are uniform: the measure by which
+    SimSiam (Chen & He, CVPR 2021, arXiv 2011.10566) detects collapse.
     """
     return F.normalize(outputs, dim=1).std(0, correction=0).mean() * math.sqrt(outputs.shape[1])
 
 
-class JointEmbedding(Viewed):
+class JointEmbedding(RandomViews):
     """Two independently augmented views of each image; features learn to ignore whatever `view` varies.
 
-    So that pose is not among it, windows are mild, and nothing is turned or mirrored by default. There is no vertical
-    flip at all. A horizontal flip mirrors the pose: a mirrored pair that counts as the same teaches the network to
-    ignore the sign of yaw and roll. How much that costs is a question for a study, hence `view.flip`, the probability
-    with which each view, independently of the other, is mirrored.
+    They must not learn to ignore the pose: windows are mild, and by default nothing is rotated or mirrored. There is no
+    vertical flip at all. A horizontal flip mirrors the pose, so that a pair of an image and its mirror image teaches
+    the network to ignore the sign of yaw and roll. How much that costs is a question for a study: `view.flip` is the
+    probability with which each view is mirrored, independently of the other.
     """
 
     view: Augmentation = _VIEW
@@ -60,11 +61,11 @@ class JointEmbedding(Viewed):
 
     @abstractmethod
     def disagreement(self, outputs: Tensor, targets: Any) -> Tensor:
-        """The scalar loss of the head's outputs (2B, D)."""
+        """The scalar loss of the head's outputs (2B, D); targets: the views' Motion, or a teacher's outputs (2B, D)."""
 
     def metrics(self, outputs: Tensor) -> dict[str, Tensor]:
-        """What shows whether the outputs (2B, D) collapse."""
-        return {"spread": spread(outputs)}
+        """Metrics that show whether the outputs (2B, D) collapse."""
+        return {"embedding_std": embedding_std(outputs)}
 
     def loss(self, outputs: Tensor, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Disagreement and metrics of outputs (2B, D), B >= 2, in float32 even where networks compute in bfloat16."""
@@ -72,14 +73,14 @@ class JointEmbedding(Viewed):
             return self.disagreement(outputs, targets), self.metrics(outputs.detach())
 
 
-class Taught(JointEmbedding):
-    """Each view predicts what a teacher makes of the other; the targets are the teacher's outputs (2B, D)."""
+class SelfDistillation(JointEmbedding):
+    """The student predicts, from each view, the teacher's outputs (2B, D) for the other view."""
 
     momentum: float = Field(
         default=0.99,
         ge=0,
         le=1,
-        description="of the teacher's moving average at first, rising to 1; the papers' 0.996 is for long trainings",
+        description="of the teacher's moving average, rising from this to 1; the papers' 0.996 is for long trainings",
     )
 
     def teacher_momentum(self, progress: float) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor
 def to_tiles(images: Tensor, grid: int) -> Tensor:
     """Tiles (B, grid*grid, C, T, T) of images (B, C, S, S), in reading order, with T = S // grid.
 
-    Where the grid does not divide S, they are cut out of the largest centre that it divides.
+    Where S is not a multiple of the grid, they are cut from the largest central square whose side is.
     """
     b, c, size, _ = images.shape
     side = size // grid
@@ -18,9 +18,9 @@ def to_tiles(images: Tensor, grid: int) -> Tensor:
 
 
 def from_tiles(tiles: Tensor, size: int) -> Tensor:
-    """Images (B, C, S, S) of `size` S, put together from tiles (B, grid*grid, C, T, T) in reading order.
+    """Images (B, C, S, S) of `size` S, reassembled from tiles (B, grid*grid, C, T, T) in reading order.
 
-    What the tiles leave free at the edges is grey: true pixels there would give the neighbouring tiles away.
+    Edges that the tiles do not cover are grey: original pixels there would be a shortcut to the neighbouring tiles.
     """
     b, slots, c, side, _ = tiles.shape
     grid = round(slots**0.5)

@@ -5,18 +5,21 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline_steps.pretext._joint_embedding import Taught, other_view
+from pipeline_steps.pretext._joint_embedding import SelfDistillation, other_view
 
 
-class Byol(Taught):
-    """The pupil has a predictor after its projector, the teacher only the projector. `hidden` is that of both."""
+class Byol(SelfDistillation):
+    """The student has a projection head and a predictor, the teacher only a projection head.
+
+    `hidden` is the width of the hidden layers of both.
+    """
 
     kind: Literal["byol"] = "byol"
     hidden: int = Field(default=1024, ge=2)
     output: int = Field(default=256, ge=2)
 
     def head(self, features: int) -> nn.Module:
-        """Projector and predictor: predicted embeddings (2B, output)."""
+        """Projection head and predictor: predicted embeddings (2B, output)."""
         from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 
         return nn.Sequential(
@@ -24,10 +27,10 @@ class Byol(Taught):
             BYOLPredictionHead(self.output, self.hidden, self.output),
         )
 
-    def teach(self, head: nn.Module, features: Tensor) -> Tensor:
-        """The projector's embeddings (2B, output)."""
-        projector, _ = head.children()
-        projected: Tensor = projector(features)
+    def teacher_outputs(self, head: nn.Module, features: Tensor) -> Tensor:
+        """The projection head's embeddings (2B, output)."""
+        projection_head, _ = head.children()
+        projected: Tensor = projection_head(features)
         return projected
 
     def disagreement(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ _VIEW = Augmentation(flip=1.0, scale=(0.8, 1.0), shift=0.1, brightness=0.4, cont
 
 
 class FlipConsistency(PoseAware):
-    """The second view is mirrored, and differs in window and colour; ours.
+    """The second view is mirrored, and differs in window and colour. Our own task.
 
-    A network that predicts one frontal pose for everybody is consistent, too: without labels, set `spread_deg`.
+    A network that predicts the same frontal pose for every image is consistent, too: set `min_dispersion_deg` where
+    there are no labels.
     """
 
     kind: Literal["flip_consistency"] = "flip_consistency"

@@ -1,7 +1,7 @@
-"""Paint what a hole in the image has hidden (context encoders: Pathak et al., CVPR 2016, arXiv 1604.07379).
+"""Fill a hole in the image (context encoders: Pathak et al., CVPR 2016, arXiv 1604.07379).
 
-In place of the paper's adversary, a perceptual loss asks for more than the right colour: the painted image must look
-like the true one to a frozen network. Its weights may be random (Liu et al., Generic Perceptual Loss for Modeling
+The paper's adversarial loss is replaced by a perceptual loss: to a frozen network, the filled image must look like the
+original. Random weights suffice for that network (Liu et al., Generic Perceptual Loss for Modeling
 Structured Output Dependencies, CVPR 2021, arXiv 2103.10571).
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from pipeline_steps.images.augmentation import Limits
 from pipeline_steps.images.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.pretext._decoder import Hidden, decoder, hidden, weighted_mean
+from pipeline_steps.pretext._decoder import Original, decoder, masked, weighted_mean
 from pipeline_steps.pretext.base import PretextTask, Views
 
 PerceptualNetwork = Literal["random", "imagenet"]
@@ -53,8 +53,8 @@ def _imagenet_stages() -> list[nn.Module]:
 
 @cache
 def frozen_network(kind: PerceptualNetwork, device: torch.device) -> nn.ModuleList:
-    """The stages of the network that judges; one for all tasks of a process, and part of none of their modules."""
-    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # even if a validation asks for it first
+    """The stages of the perceptual network: the same for all tasks, so that one per process and device is enough."""
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # the first call may come from a validation
         stages = _random_stages() if kind == "random" else _imagenet_stages()
         return nn.ModuleList(stages).eval().requires_grad_(False).to(device)
 
@@ -77,21 +77,23 @@ class Inpainting(PretextTask):
     kind: Literal["inpainting"] = "inpainting"
     reads: ClassVar[Literal["features", "map", "rotation"]] = "map"
 
-    side: Limits = Field(default=(0.25, 0.5), description="height and width of the hole, as shares of the image's side")
+    side: Limits = Field(
+        default=(0.25, 0.5), description="range of the hole's height and width, as shares of the image's"
+    )
     width: int = Field(default=256, ge=8, description="channels of the decoder's first block, halved by every block")
-    outside: float = Field(default=0.1, ge=0, description="weight of the error where nothing is hidden")
-    perceptual: float = Field(default=1.0, ge=0, description="weight of the distance that the frozen network sees")
+    outside: float = Field(default=0.1, ge=0, description="weight of the reconstruction error outside the hole")
+    perceptual: float = Field(default=1.0, ge=0, description="weight of the perceptual loss")
     perceptual_network: PerceptualNetwork = "random"
 
     @field_validator("side")
     @classmethod
     def _within_the_image(cls, side: tuple[float, float]) -> tuple[float, float]:
         if side[1] >= 1:
-            raise ValueError("side must stay below 1: a hole as large as the image leaves nothing to paint it from")
+            raise ValueError("side must stay below 1: a hole as large as the image leaves nothing to fill it from")
         return side
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Each image once, a rectangle of it hidden; its sides and its place are uniformly drawn, in whole pixels."""
+        """One view per image, with a rectangular hole; its sides and position are drawn uniformly, in whole pixels."""
         size = images.shape[-1]
         sides, places = torch.rand(2, 2, len(images), 1, generator=generator, device=generator.device).to(images.device)
         low, high = self.side
@@ -99,26 +101,26 @@ class Inpainting(PretextTask):
         start = (places * (size - extent + 1)).floor()
         pixel = torch.arange(size, device=images.device)
         rows, columns = (pixel >= start) & (pixel < start + extent)
-        return hidden(images, rows[:, None, :, None] & columns[:, None, None, :])
+        return masked(images, rows[:, None, :, None] & columns[:, None, None, :])
 
     def head(self, features: int) -> nn.Module:
         """The reconstruction (B, 3, 8h, 8w) in 0..1 of the images, from maps (B, features, h, w)."""
         return decoder(features, self.width, doublings=3, channels=3)
 
-    def loss(self, outputs: Tensor, targets: Hidden) -> tuple[Tensor, dict[str, Tensor]]:
-        """L1 in the hole, a little of it outside, and the perceptual distance of the image with its hole painted.
+    def loss(self, outputs: Tensor, targets: Original) -> tuple[Tensor, dict[str, Tensor]]:
+        """L1 error in the hole, a little of that outside, and the filled image's perceptual distance from the original.
 
-        Images and mask are averaged down to a quarter of their resolution. Where the image's side is no multiple of
-        32, the last map reaches beyond it; so does the reconstruction, and the rest is cut off.
+        Images and mask are averaged down to a quarter of their resolution. Where the image's side is not a multiple of
+        32, the feature map extends beyond the image, and with it the reconstruction, which is cropped.
         """
         size = targets.images.shape[-1] // 4
-        painted = outputs[..., :size, :size]
+        filled = outputs[..., :size, :size]
         images, mask = (F.interpolate(target.float(), (size, size), mode="area") for target in targets)
-        error = (painted - images).abs()
+        error = (filled - images).abs()
         hole = weighted_mean(error, mask)
         loss, metrics = hole + self.outside * weighted_mean(error, 1 - mask), {"hole_l1": hole}
         if self.perceptual:
-            pasted = mask * painted + (1 - mask) * images
-            metrics["perceptual"] = perceptual_distance(pasted, images, self.perceptual_network)
+            blended = mask * filled + (1 - mask) * images
+            metrics["perceptual"] = perceptual_distance(blended, images, self.perceptual_network)
             loss = loss + self.perceptual * metrics["perceptual"]
         return loss, metrics

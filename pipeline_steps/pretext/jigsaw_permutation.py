@@ -1,7 +1,7 @@
-"""Name the permutation by which the tiles of an image were shuffled.
+"""Classify the permutation by which the tiles of an image were shuffled.
 
-Noroozi & Favaro, ECCV 2016, arXiv 1603.09246, in the one-image form of `puzzling`: the shuffled tiles are put together
-as one image and pass through the backbone once. Instead of naming the tile in every slot, a single head tells apart a
+Noroozi & Favaro, ECCV 2016, arXiv 1603.09246, in the form of `puzzling`: the shuffled tiles are reassembled to one
+image and pass through the backbone once. Instead of classifying the tile in every slot, a single head distinguishes a
 few permutations that lie far from each other.
 """
 
@@ -23,10 +23,10 @@ from pipeline_steps.pretext.base import PretextTask, Views
 def distant_permutations(grid: int, count: int) -> Tensor:
     """Permutations (count, slots) of the tiles, each as far as possible from the nearest of those before it.
 
-    Greedy, among all permutations, from the identity on. Distances are Hamming's: the number of slots that differ. Of
-    equally good ones that with the largest sum of distances is taken (the paper's criterion; it shows every tile about
-    equally often in every slot), then the first in lexicographic order: nothing is drawn. On a 2x2 grid 4 permutations
-    differ in all slots, 12 in at least three; on a 3x3 grid 64 differ in at least seven.
+    Greedy search among all permutations, starting from the identity. The distance is Hamming's: the number of slots
+    that differ. Ties go to the largest sum of distances (the paper's criterion, by which every tile appears about
+    equally often in every slot), then to the first in lexicographic order, so that the result is deterministic. On a
+    2x2 grid 4 permutations differ in all slots and 12 in at least three; on a 3x3 grid 64 differ in at least seven.
     """
     slots = grid**2
     every = np.array(list(itertools.permutations(range(slots))), dtype=np.int8).T.copy()
@@ -41,11 +41,11 @@ def distant_permutations(grid: int, count: int) -> Tensor:
 
 
 class JigsawPermutation(PretextTask):
-    """A grid of tiles in one of `permutations` orders; targets are the indices (B,) of the orders."""
+    """A grid of tiles in one of `permutations` orders; the targets are the indices (B,) of the orders."""
 
     kind: Literal["jigsaw_permutation"] = "jigsaw_permutation"
     grid: Literal[2, 3] = 2
-    permutations: int = Field(default=12, ge=2, le=1000, description="how many are told apart; a 2x2 grid has 24")
+    permutations: int = Field(default=12, ge=2, le=1000, description="number of classes, at most 24 on a 2x2 grid")
     dropout: float = Field(default=0.3, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -55,7 +55,7 @@ class JigsawPermutation(PretextTask):
         return self
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Each image once: slot i shows the tile that the i-th entry of the drawn permutation names."""
+        """One view per image: slot i shows the tile whose index is the i-th entry of the drawn permutation."""
         b = len(images)
         drawn = torch.randint(self.permutations, (b,), generator=generator, device=generator.device)
         order = distant_permutations(self.grid, self.permutations)[drawn].to(images.device)

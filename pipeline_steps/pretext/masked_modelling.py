@@ -1,9 +1,9 @@
-"""Predict the pixels of hidden cells, each normalised by itself, from the cells that can be seen.
+"""Predict the pixels of masked cells, normalised cell by cell, from the visible ones.
 
-The goal is that of SparK (Tian et al., ICLR 2023, arXiv 2301.03580), the means are simpler: ordinary dense convolutions
-run over images whose hidden cells are filled with the mean colour, in the manner of SimMIM (Xie et al., CVPR 2022,
-arXiv 2111.09886), and a light decoder reads the last map alone. SparK instead skips hidden cells by sparse
-convolutions, so that their fill reaches neither features nor batch statistics, and decodes the maps of all stages.
+Masked image modelling for a convolutional network, as in SparK (Tian et al., ICLR 2023, arXiv 2301.03580), but simpler:
+ordinary dense convolutions see images whose masked cells are filled with the mean colour, as in SimMIM (Xie et al.,
+CVPR 2022, arXiv 2111.09886), and a light decoder reads only the last feature map. SparK skips masked cells by sparse
+convolutions, so that the fill affects neither features nor batch statistics, and decodes the maps of all stages.
 """
 
 from typing import ClassVar, Literal
@@ -12,45 +12,45 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline_steps.pretext._decoder import Hidden, decoder, hidden, weighted_mean
+from pipeline_steps.pretext._decoder import Original, decoder, masked, weighted_mean
 from pipeline_steps.pretext._tiles import from_tiles, to_tiles
 from pipeline_steps.pretext.base import PretextTask, Views
 
 
 class MaskedModelling(PretextTask):
-    """A grid of cells, of which the same share is hidden in every image."""
+    """A grid of cells, the same share of which is masked in every image."""
 
     kind: Literal["masked_modelling"] = "masked_modelling"
     reads: ClassVar[Literal["features", "map", "rotation"]] = "map"
 
-    cells: int = Field(default=8, ge=2, le=64, description="along each side of the image")
-    ratio: float = Field(default=0.6, gt=0, lt=1, description="share of hidden cells")
+    cells: int = Field(default=8, ge=2, le=64, description="cells along each side of the image")
+    ratio: float = Field(default=0.6, gt=0, lt=1, description="share of masked cells")
     width: int = Field(default=256, ge=4, description="channels of the decoder's first block, halved by every block")
 
     def check_image_size(self, size: int) -> None:
-        """Cells must be of equal size."""
+        """All cells must have the same size."""
         if size % self.cells:
             raise ValueError(f"{self.cells} cells a side need a size that is a multiple of {self.cells}")
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Each image once, round(ratio * cells**2) of its cells hidden, at least one and never all."""
+        """One view per image, round(ratio * cells**2) of its cells masked, at least one and never all."""
         b, n = len(images), self.cells**2
         ranks = torch.rand(b, n, generator=generator, device=generator.device).argsort(1).argsort(1)
         chosen = ranks < min(max(round(self.ratio * n), 1), n - 1)
         grid = chosen.reshape(b, 1, self.cells, self.cells).to(images.device)
         cell = images.shape[-1] // self.cells
-        return hidden(images, grid.repeat_interleave(cell, 2).repeat_interleave(cell, 3))
+        return masked(images, grid.repeat_interleave(cell, 2).repeat_interleave(cell, 3))
 
     def head(self, features: int) -> nn.Module:
-        """Normalised pixels (B, 3, 32h, 32w) from maps (B, features, h, w), those of 8x8 at a time from one place."""
+        """Normalised pixels (B, 3, 32h, 32w) from maps (B, features, h, w), in blocks of 8x8."""
         return nn.Sequential(decoder(features, self.width, doublings=2, channels=3 * 8 * 8), nn.PixelShuffle(8))
 
-    def loss(self, outputs: Tensor, targets: Hidden) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared error over the hidden cells: about 1 where zero is predicted everywhere, 0 at best.
+    def loss(self, outputs: Tensor, targets: Original) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error over the masked cells: about 1 for a prediction of zero everywhere, 0 at best.
 
-        Expected are, as in MAE (He et al., CVPR 2022, arXiv 2111.06377), a cell's values less their mean and divided by
-        their deviation. Where the image's side is no multiple of 32, the last map reaches beyond it; so do the outputs,
-        and the rest is cut off.
+        The targets are, as in MAE (He et al., CVPR 2022, arXiv 2111.06377), each cell's pixels less their mean and
+        divided by their standard deviation. Where the image's side is not a multiple of 32, the feature map extends
+        beyond the image, and with it the outputs, which are cropped.
         """
         size = targets.images.shape[-1]
         tiles = to_tiles(targets.images, self.cells)

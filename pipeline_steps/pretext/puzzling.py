@@ -1,9 +1,9 @@
-"""Name the tile that lies in each slot of a shuffled image.
+"""Classify which tile lies in each slot of a shuffled image.
 
-After the authors' own code for the sister study on facial expressions (arXiv 2105.06421): the image is cut into a grid
-of tiles, shuffled by any permutation, put together as one image of the same size and passed through the backbone once;
-one linear softmax head per slot names its tile. Optionally every tile is turned by a multiple of 90 degrees and a
-second head per slot names the turn.
+After the authors' own code for their study of facial expressions (arXiv 2105.06421): the image is cut into a grid of
+tiles, shuffled by an arbitrary permutation, reassembled to one image of the same size and passed through the backbone
+once; one linear softmax head per slot classifies its tile. Optionally every tile is rotated by a multiple of 90 degrees
+and a second head per slot classifies the rotation.
 """
 
 from typing import Literal
@@ -19,7 +19,10 @@ from pipeline_steps.pretext.rotation import quarter_turns
 
 
 class Puzzling(PretextTask):
-    """A grid of shuffled, optionally turned tiles; targets are (B, slots) tile indices, or (B, 2, slots) with turns."""
+    """A grid of shuffled, optionally rotated tiles.
+
+    Targets are tile indices (B, slots) or, with `turn_tiles`, tile indices and quarter turns (B, 2, slots).
+    """
 
     kind: Literal["puzzling"] = "puzzling"
     grid: Literal[2, 3] = 2
@@ -28,11 +31,11 @@ class Puzzling(PretextTask):
 
     @property
     def slots(self) -> int:
-        """Number of tiles, and of slots for them."""
+        """Number of tiles and of slots."""
         return self.grid**2
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Each image once, its tiles shuffled by a uniformly drawn permutation: slot i shows tile targets[:, i]."""
+        """One view per image, its tiles shuffled by a uniformly drawn permutation: slot i shows tile targets[:, i]."""
         b = len(images)
         order = torch.rand(b, self.slots, generator=generator, device=generator.device).argsort(1).to(images.device)
         tiles = to_tiles(images, self.grid)
@@ -45,7 +48,7 @@ class Puzzling(PretextTask):
         return Views(from_tiles(tiles, images.shape[-1]), targets)
 
     def head(self, features: int) -> nn.Module:
-        """Logits (B, slots * slots), followed by (B, slots * 4) of the turns: the per-slot heads side by side."""
+        """Logits (B, slots * slots) of the tiles, then (B, slots * 4) of the quarter turns, slot by slot."""
         width = self.slots * (self.slots + 4 * self.turn_tiles)
         return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(features, width))
 

@@ -1,4 +1,4 @@
-"""Tell on which side of an image's centre another patch of it lies (Doersch et al., ICCV 2015, arXiv 1505.05192)."""
+"""Classify where a patch lies relative to the image's central patch (Doersch et al., ICCV 2015, arXiv 1505.05192)."""
 
 from typing import Any, Literal, Self
 
@@ -14,7 +14,7 @@ from pipeline_steps.pretext.base import PretextTask, Views
 def _windows(images: Tensor, centres: Tensor, side: float) -> Tensor:
     """Windows of images (B, C, S, S) around centres (B, 2), enlarged to the images' size, bilinear.
 
-    Not by torch's affine_grid: under autocast it rounds to bfloat16, more coarsely the farther out a window lies.
+    Without torch's affine_grid, which under autocast rounds to bfloat16, the more the farther a window lies outside.
     """
     size = images.shape[-1]
     pixels = (2 * torch.arange(size, device=images.device) + 1) / size - 1
@@ -24,17 +24,17 @@ def _windows(images: Tensor, centres: Tensor, side: float) -> Tensor:
 
 
 class _Paired(nn.Module):
-    """Features of both views (2B, C) side by side (B, 2C)."""
+    """Features of both views (2B, C), concatenated to (B, 2C)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.cat(features.chunk(2), 1)
 
 
 class RelativePosition(PretextTask):
-    """Eight-way classification of the neighbour's place; targets (B,) count them in reading order, without the centre.
+    """Eight-way classification of the neighbour's position; targets (B,) count in reading order, without the centre.
 
-    The image is a 3x3 grid of patches with gaps between them, so that lines that run on give nothing away. Patches are
-    enlarged to the size of the image, and lie at any fraction of a pixel.
+    The image is a 3x3 grid of patches with gaps in between, so that lines that continue across patches are no shortcut.
+    Patches are enlarged to the size of the image, and may lie at fractions of a pixel.
     """
 
     kind: Literal["relative_position"] = "relative_position"
@@ -42,12 +42,12 @@ class RelativePosition(PretextTask):
     jitter: float = Field(
         default=0.03,
         ge=0,
-        description="largest move of every patch along x and y, as a share of the image's side; at most half the gap",
+        description="largest shift of every patch along x and y, as a share of the image's side; at most half the gap",
     )
     grayscale: Fraction = Field(
         default=0.5,
-        description="probability of a pair without colour: lenses shift red and blue towards the picture's edge, which "
-        "would tell where a patch lies",
+        description="probability of a pair without colour: the chromatic aberration of lenses, which grows towards the "
+        "image's edge, would be a shortcut",
     )
     hidden: int = Field(default=256, ge=1, description="width of the head's hidden layer")
 
@@ -59,11 +59,11 @@ class RelativePosition(PretextTask):
 
     @property
     def side(self) -> float:
-        """Side of a patch as a share of the image's: however it is moved, a patch stays within the image."""
+        """Side of a patch as a share of the image's, so that every shifted patch stays within the image."""
         return (1 - 2 * self.gap - 2 * self.jitter) / 3
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """All centres, then one neighbour of each (2B, 3, S, S), its place uniformly drawn."""
+        """All central patches, then one neighbour of each (2B, 3, S, S), whose position is drawn uniformly."""
         b = len(images)
         place = torch.randint(8, (b,), generator=generator, device=generator.device)
         moves = 2 * torch.rand(2, b, 2, generator=generator, device=generator.device) - 1
@@ -77,13 +77,13 @@ class RelativePosition(PretextTask):
         return Views(patches, place.to(images.device))
 
     def head(self, features: int) -> nn.Module:
-        """Logits (B, 8) from the features of both views (2B, features): a pair's are read side by side."""
+        """Logits (B, 8) from the features of both views (2B, features), concatenated pair by pair."""
         return nn.Sequential(_Paired(), nn.Linear(2 * features, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 8))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of logits (B, 8) against places (B,)."""
+        """Cross-entropy of logits (B, 8) against positions (B,)."""
         return F.cross_entropy(outputs, targets), {"accuracy": (outputs.argmax(1) == targets).float().mean()}
 
     def view_labels(self, rotation: Tensor, euler_deg: Tensor, targets: Any) -> tuple[Tensor, Tensor]:
-        """Labels of both views (2B): a part of the head is turned as the whole is."""
+        """Labels of both views (2B): a patch shows the head in the same pose as the whole image."""
         return rotation.repeat(2, 1, 1), euler_deg.repeat(2, 1)

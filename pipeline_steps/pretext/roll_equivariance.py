@@ -1,4 +1,4 @@
-"""Turning the picture by a known angle must turn the predicted pose by it: R(turned) = Rz(angle) R(upright)."""
+"""Rotating the image by a known angle must roll the predicted pose by it: R(rotated) = Rz(angle) R(original)."""
 
 from typing import Literal
 
@@ -13,9 +13,9 @@ _VIEW = Augmentation(
 
 
 class RollEquivariance(PoseAware):
-    """The second view is turned by up to `view.roll` degrees, and differs in window and colour; ours.
+    """The second view is rotated by up to `view.roll` degrees, and differs in window and colour. Our own task.
 
-    No constant prediction turns along, so that this task cannot collapse. By default half of the second views are
+    No constant prediction is equivariant, so that this task cannot collapse. By default half of the second views are
     mirrored first, and their poses with them.
     """
 
@@ -24,7 +24,7 @@ class RollEquivariance(PoseAware):
 
     @field_validator("view")
     @classmethod
-    def _turned(cls, view: Augmentation) -> Augmentation:
+    def _rotated(cls, view: Augmentation) -> Augmentation:
         if not view.roll:
-            raise ValueError("roll must be above 0: every second view is turned")
+            raise ValueError("roll must be above 0: every second view is rotated")
         return view

@@ -1,4 +1,4 @@
-"""Predict by which quarter turn an image was turned (RotNet: Gidaris et al., ICLR 2018, arXiv 1803.07728)."""
+"""Classify by how many quarter turns an image was rotated (RotNet: Gidaris et al., ICLR 2018, arXiv 1803.07728)."""
 
 from typing import Literal
 
@@ -11,9 +11,9 @@ from pipeline_steps.pretext.base import PretextTask, Views
 
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
-    """Images (B, 3, S, S) turned counter-clockwise by turns (B,) x 90 degrees.
+    """Images (B, 3, S, S) rotated counter-clockwise by turns (B,) x 90 degrees.
 
-    Pixels are moved, never interpolated, so that resampling artefacts cannot give the answer away.
+    Pixels are moved, never interpolated: artefacts of resampling would be a shortcut.
     """
     turned = images.clone()
     for k in (1, 2, 3):
@@ -23,12 +23,12 @@ def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
 
 
 class Rotation(PretextTask):
-    """Four-way classification of the turn; the head is one linear layer."""
+    """Four-way classification of the rotation; the head is one linear layer."""
 
     kind: Literal["rotation"] = "rotation"
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Each image once, turned by a uniformly drawn multiple of 90 degrees; the targets are the multiples (B,)."""
+        """One view per image, rotated by a uniformly drawn multiple of 90 degrees; targets are the multiples (B,)."""
         turns = torch.randint(4, (len(images),), generator=generator, device=generator.device).to(images.device)
         return Views(quarter_turns(images, turns), turns)
 
@@ -37,7 +37,7 @@ class Rotation(PretextTask):
         return nn.Linear(features, 4)
 
     def view_labels(self, rotation: Tensor, euler_deg: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The head turns with the picture: a quarter turn counter-clockwise lowers the roll by 90 degrees."""
+        """The head rotates with the image: a quarter turn counter-clockwise lowers the roll by 90 degrees."""
         quarter = rotation.new_tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
         powers = torch.stack([torch.linalg.matrix_power(quarter, k) for k in range(4)])
         turned = powers[targets] @ rotation

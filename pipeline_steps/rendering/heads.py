@@ -1,7 +1,7 @@
-"""The head, neck and shoulders of the `anny` body model as plain arrays, and the identities drawn on it.
+"""The head, neck and shoulders of the `anny` body model as plain arrays.
 
-Head frame, used by all of `pipeline_steps.rendering`: x to the image's right in a frontal view, y to the top of the
-head, z out of the nose, in metres, the origin between the ends of the jaw (landmarks 0 and 16).
+Head frame, used throughout `pipeline_steps.rendering`: x to the image's right in a frontal view, y to the top of the
+head, z out of the nose, in metres; the origin is midway between the ends of the jaw (landmarks 0 and 16).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline_steps.rendering.meshes import hits_within, vertex_normals
 
 SKIN, EYE, MOUTH, HAIR, CLOTH = range(5)  # materials of triangles
 
-_CUT_Y, _CUT_X = -0.30, 0.33  # what lies below the chest or beyond the shoulders is never seen
+_CUT_Y, _CUT_X = -0.30, 0.33  # metres; below the chest and beyond the shoulders, nothing is ever visible
 _NECK_BONES = {"head": 0.0, "eye.L": 0.0, "eye.R": 0.0, "neck03": 0.3, "neck02": 0.55, "neck01": 0.8}
 
 
@@ -23,14 +23,14 @@ _NECK_BONES = {"head": 0.0, "eye.L": 0.0, "eye.R": 0.0, "neck03": 0.3, "neck02":
 class HeadModel:
     """Blend shapes and topology. V vertices, F triangles, K identity shapes, A facial actions.
 
-    template: (V, 3) the mean head, head frame; every vertex' place on it says what the vertex is made of.
-    faces: (F, 3); material: (F,) one of the material codes.
-    identity_shapes: (K, V, 3) metres per unit coefficient; identity_columns: (K,) where each coefficient stands among
-    the body model's own; action_shapes: (A, V, 3); action_names: (A,).
+    template: (V, 3) the mean head, head frame; a vertex's position on it determines its colour and texture.
+    faces: (F, 3) triangles; material: (F,) their material codes.
+    identity_shapes: (K, V, 3) metres per unit coefficient; identity_columns: (K,) index of each coefficient among the
+    body model's; action_shapes: (A, V, 3) metres per unit amount; action_names: (A,).
     follows_torso: (V,) 0 where a vertex moves with the head, 1 where it moves with the shoulders.
     eye_side: (V,) -1 for the eyeball at negative x, 1 for the other, 0 elsewhere.
-    occlusion: (V,) share of the sky that the template's vertex sees, 0 to 1.
-    landmark_ids: (68, 3) the landmarks' corners among these vertices.
+    occlusion: (V,) share of the sky, 0 to 1, that is visible from the template's vertex.
+    landmark_ids: (68, 3) the vertices of each landmark's triangle.
     """
 
     template: np.ndarray
@@ -47,14 +47,14 @@ class HeadModel:
 
     @cached_property
     def landmarks(self) -> np.ndarray:
-        """The template's landmarks (68, 3)."""
+        """The template's landmarks (68, 3), head frame, metres."""
         return landmarks_3d(self.template, self.landmark_ids)
 
     def identity(self, coefficients: np.ndarray) -> np.ndarray:
-        """Neutral face (V, 3) in the head frame of identity coefficients (K,).
+        """The neutral face (V, 3) of identity coefficients (K,), in the head frame.
 
-        The frame is fixed by turning and shifting the face until its landmarks lie closest to the template's (least
-        squares), so that "looking straight into the camera" means the same for every shape of face.
+        Its landmarks are aligned with the template's by a rigid least-squares fit, so that "facing the camera" means
+        the same for every shape of face.
         """
         used = np.flatnonzero(coefficients)
         vertices = self.template + np.einsum("k,kvc->vc", coefficients[used], self.identity_shapes[used])
@@ -67,7 +67,7 @@ class HeadModel:
         return np.asarray(vertices - ears)
 
     def expression(self, actions: dict[str, float]) -> np.ndarray:
-        """Displacement (V, 3) in metres of facial actions by name, 0 to 1."""
+        """Displacement (V, 3) in metres of the vertices by facial actions: amounts, 0 to 1, by name."""
         offset = np.zeros_like(self.template)
         for name, amount in actions.items():
             offset += amount * self.action_shapes[self.action_names.index(name)]
@@ -75,9 +75,9 @@ class HeadModel:
 
 
 def load_body_model() -> Any:
-    """The `anny` model with every phenotype, the face's local changes and facial actions.
+    """The `anny` model with all phenotypes, local changes of the face and facial actions.
 
-    The first call on a machine parses the packaged assets (about a minute) into `ANNY_CACHE_DIR`.
+    The first call on a machine takes about a minute to parse the packaged assets into `ANNY_CACHE_DIR`.
     """
     import anny
 
@@ -91,12 +91,12 @@ def load_body_model() -> Any:
 
 
 def head_model(body: Any) -> HeadModel:
-    """Cut head, neck and shoulders out of the body model; also raises ValueError if its topology is another."""
+    """The head, neck and shoulders of the body model; ValueError if its mesh has another topology."""
     from anny.face_segmentation import get_face_segmentation_mask
 
     vertices, faces = body.template_vertices.numpy(), body.faces.numpy()
     if len(vertices) != ANNY_VERTICES:
-        raise ValueError(f"anny's mesh has {len(vertices)} vertices, the landmarks are for one of {ANNY_VERTICES}")
+        raise ValueError(f"anny's mesh has {len(vertices)} vertices, the landmarks need one of {ANNY_VERTICES}")
 
     def to_head_frame(array: np.ndarray) -> np.ndarray:
         return np.stack([array[..., 0], array[..., 2], -array[..., 1]], -1)
@@ -132,9 +132,9 @@ def head_model(body: Any) -> HeadModel:
     shapes = to_head_frame(shapes[:, ids].numpy()).astype(np.float32)
     is_action = np.array([label.startswith("facial_action:") for label in labels])
     actions = shapes[is_action]
-    actions[:, is_eye] = 0  # the gaze turns the eyeballs, the actions only move what lies around them
+    actions[:, is_eye] = 0  # the gaze rotates the eyeballs, actions only move the skin around them
     moves = np.abs(shapes).max((1, 2)) > 1e-6
-    used = np.flatnonzero(moves[~is_action])  # most shapes are of the rest of the body
+    used = np.flatnonzero(moves[~is_action])  # most shapes change only the rest of the body
     return HeadModel(
         template=template,
         faces=faces_kept.astype(np.int32),
@@ -151,7 +151,7 @@ def head_model(body: Any) -> HeadModel:
 
 
 def _open_sky(vertices: np.ndarray, faces: np.ndarray, directions: int = 96, reach: float = 0.06) -> np.ndarray:
-    """Ambient occlusion (V,): cosine-weighted share of directions that are free up to `reach` metres."""
+    """Ambient occlusion (V,): cosine-weighted share of the directions without an obstacle within `reach` metres."""
     golden = np.pi * (3 - np.sqrt(5))
     z = 1 - (2 * np.arange(directions) + 1) / directions
     sphere = np.stack([np.sqrt(1 - z * z) * np.cos(golden * np.arange(directions)), z * 0, z], -1)

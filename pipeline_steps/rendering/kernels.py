@@ -1,16 +1,16 @@
 # mypy: ignore-errors
 # ruff: noqa: D103
-"""Warp kernels on triangle meshes: normals, what a ray meets, what every pixel of a camera sees.
+"""Warp kernels on triangle meshes: normals, intersections with rays, and the triangle visible at every pixel.
 
-Warp compiles these functions to machine code; they are Python in syntax only, which is why types are not checked here.
+Warp compiles these functions to machine code; they are Python only in syntax, so types are not checked here.
 """
 
 import warp as wp
 
-wp.config.log_level = wp.LOG_ERROR  # its banner and the note that there is no GPU would land in every log
-wp.set_module_options({"enable_backward": False})  # nothing is differentiated: half the time of compilation
+wp.config.log_level = wp.LOG_ERROR  # otherwise every log starts with its banner and a warning that there is no GPU
+wp.set_module_options({"enable_backward": False})  # halves compilation time; nothing is differentiated
 
-_NEAR = wp.constant(0.001)  # metres before the camera
+_NEAR = wp.constant(0.001)  # metres in front of the camera
 
 
 @wp.struct
@@ -40,7 +40,7 @@ class Camera:
 
 @wp.func
 def pixel_ray(camera: Camera, column: int, row: int) -> wp.vec3:
-    """Through the pixel's middle; not of unit length: its component along -back is 1."""
+    """The ray through the pixel's centre; its component along -back is 1, so it is not of unit length."""
     x = (float(column) + 0.5 - camera.centre[0]) / camera.focal
     y = (camera.centre[1] - float(row) - 0.5) / camera.focal
     return camera.right * x + camera.up * y - camera.back
@@ -50,7 +50,8 @@ def pixel_ray(camera: Camera, column: int, row: int) -> wp.vec3:
 def meet(o: wp.vec3, ray: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
     """Where a ray from `o` meets the plane of a triangle: weights of b and c, and the distance in lengths of the ray.
 
-    Moeller and Trumbore, Fast, Minimum Storage Ray/Triangle Intersection, 1997. A ray in the plane gets distance -1.
+    Moeller and Trumbore, Fast, Minimum Storage Ray/Triangle Intersection, 1997. The distance is -1 for a ray parallel
+    to the plane.
     """
     ab = b - a
     ac = c - a
@@ -65,7 +66,7 @@ def meet(o: wp.vec3, ray: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec
 
 @wp.kernel
 def add_normals_kernel(points: wp.array(dtype=wp.vec3), faces: wp.array(dtype=int), sums: wp.array(dtype=wp.vec3)):
-    """Add every triangle's normal, as long as twice its area, to its corners."""
+    """Add every triangle's normal, of twice the triangle's area in length, to its vertices."""
     i = wp.tid()
     a = points[faces[i * 3]]
     across = wp.cross(points[faces[i * 3 + 1]] - a, points[faces[i * 3 + 2]] - a)
@@ -75,7 +76,7 @@ def add_normals_kernel(points: wp.array(dtype=wp.vec3), faces: wp.array(dtype=in
 
 @wp.kernel
 def project_kernel(points: wp.array(dtype=wp.vec3), camera: Camera, pixels: wp.array(dtype=wp.vec3)):
-    """Column, row and depth in metres of every point."""
+    """Column and row in pixels and depth in metres of every point."""
     i = wp.tid()
     p = points[i] - camera.origin
     depth = -wp.dot(p, camera.back)
@@ -93,7 +94,7 @@ def see_kernel(
     nearest: wp.array(dtype=float),
     seen: wp.array(dtype=int),
 ):
-    """Which triangle every pixel sees: a depth buffer, filled triangle by triangle, by one thread."""
+    """The triangle visible at every pixel: a depth buffer, filled triangle by triangle on one thread."""
     i = wp.tid()
     a = faces[i * 3]
     b = faces[i * 3 + 1]
@@ -102,7 +103,7 @@ def see_kernel(
     high = wp.max(wp.max(pixels[a], pixels[b]), pixels[c])
     if high[2] < _NEAR:
         return
-    if low[2] < _NEAR:  # it reaches behind the camera: any pixel may see it
+    if low[2] < _NEAR:  # it reaches behind the camera: it may be visible at any pixel
         low = wp.vec3(0.0, 0.0, 0.0)
         high = wp.vec3(float(camera.width), float(camera.height), 0.0)
     first_column = wp.max(0, int(wp.ceil(low[0] - 0.501)))

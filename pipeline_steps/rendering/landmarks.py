@@ -1,9 +1,9 @@
 """The 68 iBUG landmarks on the mesh of the `anny` body model.
 
-A landmark is a point of a triangle: three vertex ids of the topology "anny" (13,718 vertices) and their weights. Eyes,
-lips and the tip of the nose were placed by hand on the frontal view of the template; the others are the points of its
-surface closest to the mean 300W-LP landmarks of frontal faces, warped onto the hand-placed ones. The set is symmetric.
-The order is iBUG's (https://ibug.doc.ic.ac.uk/resources/300-W/): 0 is the end of the jaw on the image's left.
+A landmark is a point of a triangle: three vertex ids of the topology "anny" (13,718 vertices) and their weights. The
+eyes, lips and tip of the nose were placed by hand on a frontal view of the template; the others are the surface points
+closest to the mean 300W-LP landmarks of frontal faces, warped onto those placed by hand. The set is symmetric, in
+iBUG's order (https://ibug.doc.ic.ac.uk/resources/300-W/): 0 is the end of the jaw on the image's left.
 """
 
 import numpy as np
@@ -97,6 +97,6 @@ WEIGHTS = np.array([weights for _, weights in _POINTS])  # (68, 3), rows sum to 
 def landmarks_3d(vertices: np.ndarray, vertex_ids: np.ndarray = VERTEX_IDS) -> np.ndarray:
     """The landmarks (..., 68, 3) of meshes (..., V, 3), in the frame and unit of the vertices.
 
-    vertex_ids: (68, 3), the corners of each landmark's triangle among these vertices.
+    vertex_ids: (68, 3) the vertices of each landmark's triangle.
     """
     return np.asarray(np.einsum("...lkc,lk->...lc", vertices[..., vertex_ids, :], WEIGHTS))

@@ -1,4 +1,4 @@
-"""What Warp computes of a triangle mesh, on the CPU: normals, and what rays meet."""
+"""Normals of triangle meshes and their intersections with rays, by Warp on the CPU."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from pipeline_steps.rendering.kernels import add_normals_kernel, hit_kernel
 
 
 def vec3_array(array: np.ndarray) -> Any:
-    """Warp's copy of an array (N, 3)."""
+    """An array (N, 3) as a Warp array."""
     return wp.array(np.ascontiguousarray(array, np.float32), dtype=wp.vec3, device="cpu")
 
 
@@ -18,13 +18,14 @@ def _index_array(faces: np.ndarray) -> Any:
 
 
 def mesh_of(vertices: np.ndarray, faces: np.ndarray) -> Any:
-    """Warp's mesh of vertices (V, 3) and triangles (F, 3)."""
+    """Vertices (V, 3) and triangles (F, 3) as a Warp mesh."""
     return wp.Mesh(vec3_array(vertices), _index_array(faces))
 
 
 def summed_normals(points: Any, faces: Any) -> Any:
-    """Warp's array of the sums (V, 3) of the normals of the triangles around each vertex, each twice as long as its
-    triangle is large. points, faces: Warp's arrays of a mesh.
+    """Sums (V, 3) of the normals of the triangles around each vertex, each of twice its triangle's area in length.
+
+    points, faces: the arrays of a Warp mesh. Returns a Warp array.
     """
     sums: Any = wp.zeros(len(points), dtype=wp.vec3, device="cpu")
     wp.launch(add_normals_kernel, len(faces) // 3, [points, faces, sums], device="cpu")
@@ -32,7 +33,7 @@ def summed_normals(points: Any, faces: Any) -> Any:
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3), the area-weighted mean of the triangles' around each vertex; 0 where there is none."""
+    """Unit normals (V, 3): the area-weighted means of the triangles around each vertex; 0 for a vertex without any."""
     sums = summed_normals(vec3_array(vertices), _index_array(faces)).numpy().astype(float)
     return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12))
 
@@ -40,7 +41,10 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def first_hits(
     vertices: np.ndarray, faces: np.ndarray, origins: np.ndarray, directions: np.ndarray, reach: float = 1e6
 ) -> np.ndarray:
-    """Triangle (R,) that each ray of origins and unit directions (R, 3) meets first within `reach`, -1 for none."""
+    """Index (R,) of the first triangle that each ray hits within `reach`, -1 for none.
+
+    origins and unit directions of the rays: (R, 3), in the unit of the vertices.
+    """
     mesh = mesh_of(vertices, faces)
     face: Any = wp.zeros(len(origins), dtype=int, device="cpu")
     rays = [vec3_array(origins), vec3_array(directions), float(reach)]
@@ -51,5 +55,5 @@ def first_hits(
 def hits_within(
     vertices: np.ndarray, faces: np.ndarray, origins: np.ndarray, directions: np.ndarray, reach: float
 ) -> np.ndarray:
-    """Whether (R,) each ray meets the mesh within `reach`."""
+    """Whether (R,) each ray hits the mesh within `reach`."""
     return first_hits(vertices, faces, origins, directions, reach) >= 0

@@ -1,4 +1,4 @@
-"""One picture of one person: pose, expression, gaze, light and camera, drawn and rendered with exact labels."""
+"""What varies from image to image of a subject: camera, pose, expression, gaze and light, with exact labels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +9,17 @@ from scipy.spatial.transform import Rotation
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.rendering.heads import HeadModel
 from pipeline_steps.rendering.landmarks import landmarks_3d
-from pipeline_steps.rendering.people import Person
+from pipeline_steps.rendering.subjects import Subject
 
 _HEAD_HEIGHT = 0.235  # metres, from chin to crown of an average head
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands. rotation: (3, 3) head to camera; position: (3,) the head's origin in the camera frame,
-    metres; focal: pixels; size: pixels, the picture is square.
+    """A camera and the head's position relative to it.
+
+    rotation: (3, 3) head to camera; position: (3,) the head's origin in the camera frame, metres; focal: focal length
+    in pixels; size: width and height of the image in pixels.
     """
 
     rotation: np.ndarray
@@ -30,7 +32,7 @@ class View:
         return np.asarray(points @ self.rotation.T + self.position)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (..., 2), x right, y down, (0, 0) the picture's corner, of points (..., 3) of the head frame."""
+        """Pixels (..., 2), x right, y down, (0, 0) the image's corner, of points (..., 3) of the head frame."""
         camera = self.to_camera(points)
         centre = self.size / 2
         depth = -camera[..., 2]
@@ -53,7 +55,7 @@ class View:
 
 
 def draw_view(rng: np.random.Generator, euler_deg: np.ndarray, size: int) -> View:
-    """A camera 0.35 to 3 m away, whose focal length makes the head fill 48 to 72 % of the picture's height."""
+    """A camera 0.35 to 3 m away, whose focal length makes the head fill 48 to 72 % of the image's height."""
     distance = float(np.exp(rng.uniform(np.log(0.35), np.log(3.0))))
     focal = rng.uniform(0.48, 0.72) * size * distance / _HEAD_HEIGHT
     shift = np.clip(rng.normal(0, 0.035, 2), -0.08, 0.08) * size * distance / focal
@@ -61,7 +63,7 @@ def draw_view(rng: np.random.Generator, euler_deg: np.ndarray, size: int) -> Vie
 
 
 def draw_expression(rng: np.random.Generator) -> dict[str, float]:
-    """Amounts, 0 to 1, of facial actions by name."""
+    """Random amounts, 0 to 1, of facial actions by name."""
     amounts: dict[str, float] = {}
 
     def both(name: str, amount: float) -> None:
@@ -99,8 +101,13 @@ def draw_expression(rng: np.random.Generator) -> dict[str, float]:
     return amounts
 
 
+def draw_gaze(rng: np.random.Generator) -> np.ndarray:
+    """Random rotation (2,) of the eyeballs towards +x and up, in degrees."""
+    return np.asarray(np.clip(rng.normal(0, [12.0, 7.0]), [-30, -18], [30, 18]))
+
+
 def draw_light(rng: np.random.Generator, view: View) -> dict[str, Any]:
-    """One to three lamps and a two-toned surrounding light, as fields of the renderer's camera."""
+    """One to three lamps and ambient light of two colours, as fields of the renderer's camera."""
     lights = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
     fields: dict[str, Any] = {"lights": lights, "shadow": float(rng.uniform(0.35, 0.95))}
     warmth = rng.normal(0, 0.10)
@@ -123,31 +130,35 @@ def draw_light(rng: np.random.Generator, view: View) -> dict[str, Any]:
     return fields
 
 
-def pose_person(
-    model: HeadModel, person: Person, actions: dict[str, float], gaze_deg: np.ndarray, torso_in_head: np.ndarray
+def pose_subject(
+    model: HeadModel, subject: Subject, actions: dict[str, float], gaze_deg: np.ndarray, torso_in_head: np.ndarray
 ) -> np.ndarray:
-    """Vertices (W, 3), head frame, of a person in one expression.
+    """Vertices (W, 3), head frame, of a subject with one expression, gaze and orientation of the shoulders.
 
-    gaze_deg: (2,) turn of the eyeballs to +x and up, in degrees; torso_in_head: (3, 3) orientation of the shoulders,
-    the identity where they face where the face faces.
+    gaze_deg: (2,) rotation of the eyeballs towards +x and up, in degrees; torso_in_head: (3, 3) orientation of the
+    shoulders in the head frame, the identity where they face in the same direction as the face.
     """
-    vertices = person.vertices.copy()
+    vertices = subject.vertices.copy()
     count = len(model.template)
     vertices[:count] += model.expression(actions)
     turn = Rotation.from_euler("yx", [gaze_deg[0], -gaze_deg[1]], degrees=True)
-    for side, centre in zip((-1, 1), person.eye_centres, strict=True):
+    for side, centre in zip((-1, 1), subject.eye_centres, strict=True):
         eye = np.flatnonzero(model.eye_side == side)
         vertices[eye] = turn.apply(vertices[eye] - centre) + centre
-    follows = person.follows_torso
+    follows = subject.follows_torso
     moved = np.flatnonzero(follows > 1e-3)
     vector = Rotation.from_matrix(torso_in_head).as_rotvec()
     bend = Rotation.from_rotvec(follows[moved, None] * vector)
-    vertices[moved] = bend.apply(vertices[moved] - person.neck) + person.neck
+    vertices[moved] = bend.apply(vertices[moved] - subject.neck) + subject.neck
     return np.asarray(vertices)
 
 
 def draw_torso(rng: np.random.Generator, euler_deg: np.ndarray) -> np.ndarray:
-    """Orientation (3, 3) of the shoulders in the head frame: they follow in part, the neck turns at most 65 degrees."""
+    """Random orientation (3, 3) of the shoulders in the head frame.
+
+    They follow the head's pose (3,) only in part, but far enough that the neck turns by at most 65 degrees of yaw, 35
+    of pitch and 30 of roll.
+    """
     share = np.array([rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.5), rng.uniform(0.0, 0.6)])
     torso = share * euler_deg + rng.normal(0, [8.0, 5.0, 4.0])
     torso = euler_deg - np.clip(euler_deg - torso, [-65, -35, -30], [65, 35, 30])
@@ -155,11 +166,11 @@ def draw_torso(rng: np.random.Generator, euler_deg: np.ndarray) -> np.ndarray:
 
 
 def head_box(model: HeadModel, vertices: np.ndarray, view: View) -> np.ndarray:
-    """Bounding box (4,) x0, y0, x1, y1 in pixels of face and skull, without neck and hair."""
+    """Bounding box (4,) x0, y0, x1, y1 in pixels of the face and skull, without neck and hair."""
     pixels = view.project(vertices[: len(model.template)][model.follows_torso < 0.05])
     return np.concatenate([pixels.min(0), pixels.max(0)])
 
 
 def posed_landmarks(model: HeadModel, vertices: np.ndarray) -> np.ndarray:
-    """The 68 landmarks (68, 3) of a posed person in the head frame, metres."""
+    """The 68 landmarks (68, 3) of a posed subject in the head frame, metres."""
     return landmarks_3d(vertices, model.landmark_ids)

@@ -1,8 +1,8 @@
 # mypy: ignore-errors
 # ruff: noqa: D103
-"""Warp kernels of how the surface of a head looks: skin, eyes, hair, cloth and lamps.
+"""Warp kernels that shade a head: skin, eyes, hair, clothes and lamps.
 
-Constants are metres on the template head (`pipeline_steps.rendering.heads`) or plain proportions, chosen by eye.
+Constants are metres on the template head (`pipeline_steps.rendering.heads`) or proportions, chosen by eye.
 """
 
 import warp as wp
@@ -10,14 +10,14 @@ import warp as wp
 from pipeline_steps.rendering.heads import CLOTH, EYE, HAIR, MOUTH, SKIN
 from pipeline_steps.rendering.kernels import Camera, meet, pixel_ray
 
-wp.set_module_options({"enable_backward": False})  # nothing is differentiated: half the time of compilation
+wp.set_module_options({"enable_backward": False})  # halves compilation time; nothing is differentiated
 
 _SKIN, _EYE, _MOUTH, _HAIR, _CLOTH = (wp.constant(code) for code in (SKIN, EYE, MOUTH, HAIR, CLOTH))
 
 
 @wp.struct
 class Look:
-    """What one person is made of; colours are linear RGB, 0 to 1."""
+    """Colours (linear RGB, 0 to 1) and textures of one subject."""
 
     skin: wp.vec3
     lips: wp.vec3
@@ -81,7 +81,7 @@ def skin_albedo(look: Look, p: wp.vec3, lip: float, seed: wp.uint32) -> wp.vec3:
         spots = smooth(0.35, 0.6, wp.noise(seed, p * 420.0)) * smooth(0.0, 0.03, p[2])
         colour = colour * (1.0 - look.freckles * spots)
 
-    # Beard: below a line from the sideburns round the mouth, off the lips, not on the neck.
+    # beard: below a line from the sideburns around the mouth, but not on the lips or neck
     cheek = -0.052 - 0.35 * wp.max(0.0, 0.075 - side[0]) * smooth(0.0, 0.05, p[2])
     cheek += 0.03 * bell(side, wp.vec3(0.0, -0.052, 0.08), 0.022)
     beard = smooth(0.006, -0.006, p[1] - cheek - 0.008 * wide) * smooth(-0.012, 0.012, p[2])
@@ -91,7 +91,7 @@ def skin_albedo(look: Look, p: wp.vec3, lip: float, seed: wp.uint32) -> wp.vec3:
         hairs = 0.65 + 0.5 * wp.noise(seed, wp.vec3(p[0] * 900.0, p[1] * 250.0, p[2] * 900.0))
         colour = mix(colour, look.hair * hairs, beard * look.beard * (0.75 + 0.25 * fine))
 
-    # Brows: an arc that thins out towards the temples.
+    # brows: an arc that gets thinner towards the temples
     u = (side[0] - 0.012) / 0.044
     arc = 0.0185 + look.brow_height + 0.0075 * u - 0.0125 * u * u
     half = look.brow_width * (0.0052 - 0.0032 * u) * smooth(-0.05, 0.08, u) * smooth(1.12, 0.9, u)
@@ -183,12 +183,12 @@ def shade_kernel(
     faces: wp.array(dtype=int),
     material: wp.array(dtype=int),
     normals: wp.array(dtype=wp.vec3),
-    places: wp.array(dtype=wp.vec3),
+    template_points: wp.array(dtype=wp.vec3),
     traits: wp.array(dtype=wp.vec2),
     seen: wp.array(dtype=int),
     look: Look,
     camera: Camera,
-    picture: wp.array(dtype=wp.vec4),
+    image: wp.array(dtype=wp.vec4),
 ):
     i = wp.tid()
     face = seen[i]
@@ -210,7 +210,7 @@ def shade_kernel(
         flat = -flat
     if wp.dot(n, flat) < 0.0:
         n = -n
-    p = places[a] * w + places[b] * hit[0] + places[c] * hit[1]
+    p = template_points[a] * w + template_points[b] * hit[0] + template_points[c] * hit[1]
     trait = traits[a] * w + traits[b] * hit[0] + traits[c] * hit[1]
     code = material[face]
     open_sky = wp.clamp(trait[1], 0.0, 1.0)
@@ -250,4 +250,4 @@ def shade_kernel(
         colour += lamp(base, wrap, gloss, power, n, view, camera.direction_b, camera.colour_b, shade)
     if camera.lights > 2:
         colour += lamp(base, wrap, gloss, power, n, view, camera.direction_c, camera.colour_c, shade)
-    picture[i] = wp.vec4(colour[0], colour[1], colour[2], 1.0)
+    image[i] = wp.vec4(colour[0], colour[1], colour[2], 1.0)

@@ -1,6 +1,5 @@
-"""All pictures of one subject after another, in as many processes as wanted."""
+"""Render the images of many subjects, one subject after another, in any number of processes."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -9,28 +8,32 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pipeline_steps.job.progress import logger
 from pipeline_steps.job.worker_pool import worker_pool
+from pipeline_steps.rendering.compositing import compose_jpeg, draw_background
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
-from pipeline_steps.rendering.people import draw_shape, make_person
-from pipeline_steps.rendering.photographs import draw_background, photograph
 from pipeline_steps.rendering.renderer import HeadRenderer
 from pipeline_steps.rendering.scenes import (
     View,
     draw_expression,
+    draw_gaze,
     draw_light,
     draw_torso,
     draw_view,
     head_box,
-    pose_person,
+    pose_subject,
     posed_landmarks,
 )
-
-logger = logging.getLogger("headpose")
+from pipeline_steps.rendering.subjects import draw_shape, make_subject
 
 
 @dataclass(frozen=True)
 class SubjectTask:
-    """What one subject's pictures need. shape: (K,) identity coefficients; euler_deg: (N, 3); files: N paths."""
+    """One subject's images to render.
+
+    size: of the images, in pixels; shape: (K,) identity coefficients; sex and age as `draw_shape` returns them;
+    euler_deg: (N, 3) yaw, pitch, roll in degrees; files: N paths.
+    """
 
     subject: int
     seed: int
@@ -44,7 +47,10 @@ class SubjectTask:
 
 @dataclass(frozen=True)
 class Label:
-    """Exact labels of one picture. landmarks: (68, 2) pixels; landmarks_3d: (68, 3) head frame, metres; box: (4,)."""
+    """Exact labels of one image.
+
+    landmarks: (68, 2) in pixels; landmarks_3d: (68, 3) in the head frame, metres; box: (4,) x0, y0, x1, y1 in pixels.
+    """
 
     subject: int
     file: Path
@@ -57,9 +63,9 @@ class Label:
 def render_subjects(
     seed: int, size: int, poses: Sequence[np.ndarray], files: Sequence[Sequence[Path]], processes: int
 ) -> Iterator[Label]:
-    """Write every subject's pictures and yield their labels in order, whatever the number of processes.
+    """Write every subject's images and yield their labels in order, whatever the number of processes.
 
-    poses: per subject (N, 3) yaw, pitch, roll in degrees; files: per subject N paths of JPEG files to write.
+    poses: yaw, pitch, roll (N, 3) in degrees for each subject; files: paths of the N JPEG files for each subject.
     """
     logger.info("loading the body model (about a minute the first time on a machine)")
     body = load_body_model()
@@ -74,7 +80,7 @@ def render_subjects(
         for task in tasks:
             yield from render_subject(model, task)
         return
-    # spawn, because forking a process that has loaded torch and Warp can hang
+    # not forked, because a fork of a process that has loaded torch and Warp can hang
     with worker_pool(processes, get_context("spawn"), _start_worker, model) as pool:
         for labels in pool.map(_render_in_worker, tasks):
             yield from labels
@@ -86,7 +92,7 @@ _model: HeadModel | None = None
 def _start_worker(model: HeadModel) -> None:
     global _model  # noqa: PLW0603 (sent once per process instead of once per subject)
     _model = model
-    threadpool_limits(1)  # numpy's own threads, one per core and process, would wait for each other
+    threadpool_limits(1)  # NumPy would otherwise start a thread per core in every process
 
 
 def _render_in_worker(task: SubjectTask) -> list[Label]:
@@ -95,17 +101,17 @@ def _render_in_worker(task: SubjectTask) -> list[Label]:
 
 
 def render_subject(model: HeadModel, task: SubjectTask) -> Iterator[Label]:
-    """Write one subject's pictures and yield their labels."""
+    """Write one subject's images and yield their labels."""
     rng = np.random.default_rng([task.seed, task.subject, 1])
-    person = make_person(rng, model, model.identity(task.shape), task.sex, task.age)
-    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    subject = make_subject(rng, model, model.identity(task.shape), task.sex, task.age)
+    renderer = HeadRenderer(subject)
     for index, (euler_deg, file) in enumerate(zip(task.euler_deg, task.files, strict=True)):
         rng = np.random.default_rng([task.seed, task.subject, 2, index])
         view = draw_view(rng, euler_deg, task.size)
-        gaze_deg = np.clip(rng.normal(0, [12.0, 7.0]), [-30, -18], [30, 18])
-        posed = pose_person(model, person, draw_expression(rng), gaze_deg, draw_torso(rng, euler_deg))
+        gaze_deg = draw_gaze(rng)
+        posed = pose_subject(model, subject, draw_expression(rng), gaze_deg, draw_torso(rng, euler_deg))
         camera = view.camera() | draw_light(rng, view)
-        head = renderer.picture(posed, camera)
-        file.write_bytes(photograph(rng, head, draw_background(rng, task.size)))
+        head = renderer.render(posed, camera)
+        file.write_bytes(compose_jpeg(rng, head, draw_background(rng, task.size)))
         points = posed_landmarks(model, posed)
         yield Label(task.subject, file, view, view.project(points), points, head_box(model, posed, view))

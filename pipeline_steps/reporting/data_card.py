@@ -1,24 +1,28 @@
-"""What a data card says of a data set, as numbers and as a page."""
+"""A data set's card: its contents as numbers and as a page."""
 
 import base64
-import io
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline_steps.acquisition.catalogue import Record
+from pipeline_steps.figures.style import svg
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.images.drawing import draw_axes, shown_rotation
+from pipeline_steps.images.rejected_file import Rejected
 from pipeline_steps.pose.geometry import ANGLES
 
 TILE, COLUMNS = 128, 8
 
 
-def summarise(crops: CropFile, rejected: list[tuple[str, str]], record: Record | None) -> dict[str, Any]:
-    """Counts, ranges of the angles in degrees, origin and terms. rejected: source id and reason of every one."""
+def summarise(crops: CropFile, rejected: list[Rejected], record: Record | None) -> dict[str, Any]:
+    """Counts, ranges of the angles in degrees, origin and terms of use."""
     full = np.isfinite(crops.rotation).all((1, 2))
     some = np.isfinite(crops.euler_deg).any(1)
     pose = {}
@@ -63,77 +67,15 @@ def contact_sheet(crops: CropFile) -> Image.Image:
     return sheet
 
 
-def page(card: dict[str, Any], rejected: list[tuple[str, str]], histogram: Figure | None, sheet: bytes) -> str:
-    """The card as one HTML file that needs nothing beside it. sheet: the contact sheet as JPEG."""
-    import jinja2
-
-    svg = io.StringIO()
-    if histogram:
-        histogram.savefig(svg, format="svg", metadata={"Date": None}, bbox_inches="tight")
+def page(card: dict[str, Any], rejected: Sequence[Rejected], histogram: Figure | None, sheet: bytes) -> str:
+    """The card as one HTML file without external resources. sheet: the contact sheet as JPEG."""
+    drawn = svg(histogram) if histogram else ""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(PAGE).render(
+    template = Path(__file__).with_name("data_card.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
         card=card,
         record=card["record"],
-        reasons=Counter(reason for _, reason in rejected).most_common(20),
-        histogram=svg.getvalue()[svg.getvalue().find("<svg") :] if histogram else None,
+        reasons=Counter(image.reason for image in rejected).most_common(20),
+        histogram=drawn[drawn.find("<svg") :],
         sheet=base64.b64encode(sheet).decode(),
     )
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Data card: {{ card.dataset }}</title>
-<style>
-  :root { color-scheme: light dark; }
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
-  table { border-collapse: collapse; margin: 1rem 0; }
-  th, td { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid #8884; }
-  td { overflow-wrap: anywhere; }
-  img { max-width: 100%; height: auto; }
-  figure { margin: 1rem 0; }
-  figure svg { max-width: 100%; height: auto; background: #fff; }
-</style>
-<h1>{{ record.title if record else card.dataset }}</h1>
-<table>
-  <tr><th>data set<td>{{ card.dataset }}{% if record %}, version {{ record.version }}{% endif %}
-  <tr><th>images<td>{{ "{:,}".format(card.images) }}{% if record and record.images %} of
-    {{ "{:,}".format(record.images) }} in the whole set{% endif %}
-  <tr><th>rejected<td>{{ "{:,}".format(card.rejected) }}
-  <tr><th>subjects<td>{{ "{:,}".format(card.subjects) }}
-  <tr><th>labels<td>{% for name, count in card.labels.items() if count %}{{ name }}: {{ "{:,}".format(count) }}
-    {% endfor %}
-  <tr><th>crop<td>{% for name, value in card.crop.items() %}{{ name }} {{ value }}{{ ", " if not loop.last }}
-    {%- endfor %}
-  {% if card.archive %}<tr><th>archive<td>{{ card.archive }}
-  <tr><th>SHA-256<td><code>{{ card.sha256 }}</code>
-    {%- if card.official is not none %}, {{ "" if card.official else "not " }}the official archive{% endif %}{% endif %}
-  {% if record %}<tr><th>page<td><a href="{{ record.page }}">{{ record.page }}</a>
-  <tr><th>label<td>{{ record.labels }}
-  <tr><th>licence<td>{{ record.licence }}
-  <tr><th>to accept<td>{{ record.accept }}
-  <tr><th>citation<td>{{ record.citation }}
-  {% if record.notes %}<tr><th>notes<td>{{ record.notes }}{% endif %}{% endif %}
-</table>
-{% if card.pose %}<h2>Poses</h2>
-<table>
-  <tr><th>degrees<th>images<th>mean<th>std<th>min<th>max
-  {% for angle, of in card.pose.items() %}<tr><th>{{ angle }}<td>{{ "{:,}".format(of.n) }}<td>{{ of.mean }}
-    <td>{{ of.std }}<td>{{ of.min }}<td>{{ of.max }}
-  {% endfor %}
-</table>
-<figure>{{ histogram | safe }}</figure>{% endif %}
-<h2>Crops</h2>
-<p>Spread evenly through the set; axes drawn from the labels: sideways red, up green, nose blue.
-An angle that the set does not know is drawn as zero.
-<figure><img alt="contact sheet of crops with axes drawn from their labels" src="data:image/jpeg;base64,{{ sheet }}">
-</figure>
-{% if reasons %}<h2>Rejected</h2>
-<table>
-  <tr><th>images<th>reason
-  {% for reason, count in reasons %}<tr><td>{{ count }}<td>{{ reason }}
-  {% endfor %}
-</table>{% endif %}
-</html>
-"""

@@ -1,4 +1,4 @@
-"""Where the links of a page lead: files beside it, and runs on an MLflow server."""
+"""Links of a page: to files of the results, and to runs on an MLflow server."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 
 class Links:
-    """Links from a page in the folder `page`; tracking_uri: of MLflow's store, whose pages only a server has."""
+    """Links from a page in the folder `page`; tracking_uri: of MLflow's store, which has pages if it is a server."""
 
     def __init__(self, page: Path, tracking_uri: str = "") -> None:
         self.page = page
@@ -17,7 +17,7 @@ class Links:
         return quote(Path(os.path.relpath(path, self.page)).as_posix())
 
     def run(self, run_id: object) -> str:
-        """Link to a run's page; '' where no server has one."""
+        """Link to a run's page; '' without a server or a run."""
         return f"{self.server}/#/runs/{run_id}" if self.server and run_id else ""
 
 

@@ -4,6 +4,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,14 +12,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from pipeline_steps.evaluation.reading import Evaluated, Trained, read_evaluation, read_training
+from pipeline_steps.evaluation import sheets
+from pipeline_steps.evaluation.design import read_design
+from pipeline_steps.evaluation.reading import (
+    Evaluated,
+    Trained,
+    crops_by_dataset,
+    read_evaluation,
+    read_table,
+    read_training,
+)
 from pipeline_steps.evaluation.worst import best_and_worst, first_of_best
-from pipeline_steps.images.crop_file import CropFile
-from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import read_recipe
+from pipeline_steps.job.recipe import RECIPE, read_recipe
 from pipeline_steps.reporting import tables
+from pipeline_steps.reporting.inline import face_images, inline_svg, width_of
 from pipeline_steps.reporting.links import Links
-from pipeline_steps.reporting.pictures import face_images, inline_svg, width_of
 
 FIGURES = {
     "error_by_yaw": ("Error by yaw", "Mean error of the test images in bins of their yaw."),
@@ -26,11 +34,11 @@ FIGURES = {
     "label_curve": ("Error by labels", "One panel for more people, one for more images of the same people."),
     "training_curves": (
         "Validation error by epoch",
-        "Geodesic error on the validation people after every epoch of fine-tuning.",
+        "Geodesic error on the validation subjects after every epoch of fine-tuning.",
     ),
     "pretraining_probe": (
         "What pre-training learns of the pose",
-        "Error of a linear probe of the frozen backbone on the validation people, each predicted from the others, "
+        "Error of a linear probe of the frozen backbone on the validation subjects, each predicted from the others, "
         "against the images seen; zero images is the untrained backbone.",
     ),
 }
@@ -38,7 +46,7 @@ FIGURES = {
 
 
 class Sources(NamedTuple):
-    """Folders of a comparison and of what it was made from; crops: files of the test data sets."""
+    """Folders of a comparison and of its inputs; crops: files of the test data sets."""
 
     comparison: Path
     evaluations: list[Path]
@@ -48,26 +56,8 @@ class Sources(NamedTuple):
     crops: list[Path]
 
 
-def _table(comparison: Path, name: str) -> pd.DataFrame | None:
-    """One of the comparison's tables; None where this comparison has none of that name."""
-    path = comparison / f"{name}.csv"
-    if not path.exists():
-        return None
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(("name", "value", "source_id", "subject"), str))
-    except ValueError as error:
-        raise UserError(f"{path}: not a whole table ({error}); delete it and run snakemake again") from error
-    return table.fillna({"name": "", "value": ""}) if "value" in table else table
-
-
-def _needed(comparison: Path, name: str) -> pd.DataFrame:
-    if (table := _table(comparison, name)) is None:
-        raise UserError(f"{comparison / name}.csv: missing; run snakemake again")
-    return table
-
-
 def _figures(comparison: Path, dataset: str) -> list[dict[str, Any]]:
-    """Figures of a data set, or with '' those of the trainings: drawing, title, caption, whether it is a wide one."""
+    """Figures of a data set, or with '' those of the trainings: drawing, title, caption, whether it is wide."""
     shown = []
     for name, (title, caption) in FIGURES.items():
         path = comparison / "figures" / "_".join(filter(None, (dataset, f"{name}.svg")))
@@ -85,16 +75,17 @@ def _of_dataset(
     comparison: Path,
     links: Links,
 ) -> dict[str, Any]:
-    """All that is shown of one test data set."""
+    """Everything that the page shows of one test data set."""
     own = table[table["dataset"] == dataset]
-    errors, rows = tables.arm_rows(own, evaluations, links)
+    errors, baselines, rows = tables.arm_rows(own, evaluations, links)
     shown = first_of_best(table, dataset, list(evaluations.values()))
     faces = face_images(best_and_worst(shown, crops[dataset]))
     return {
         "name": dataset,
         "headline": tables.headline(own),
-        "error": tables.ERRORS[own["error"].iloc[0]],
+        "error": tables.ERROR_NAMES[own["error"].iloc[0]],
         "errors": errors,
+        "baselines": baselines,
         "rows": rows,
         "images": int(own["images"].iloc[0]),
         "subjects": int(own["subjects"].iloc[0]),
@@ -108,7 +99,7 @@ def _of_dataset(
 
 
 def _trainings(of: Mapping[Path, Trained]) -> dict[str, str]:
-    """Devices and versions that trainings ran on and with."""
+    """Devices of the trainings, and versions of the software that they ran with."""
     runs = [trained.run for trained in of.values()]
     places = {f"{run.get('devices', 1)} {run['device']}, {run['threads']} threads" for run in runs}
     return {
@@ -119,57 +110,57 @@ def _trainings(of: Mapping[Path, Trained]) -> dict[str, str]:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken into lines where its parts meet."""
+    """A name in which lines may break between its parts."""
     return Markup(re.sub(r"([_.\-/])", r"\1<wbr>", str(escape(name))))
 
 
-def _crops_by_dataset(paths: list[Path]) -> dict[str, Path]:
-    found = {}
-    for path in paths:
-        with CropFile(path) as file:
-            found[file.dataset] = path
-    return found
+def _link(target: str, _row: Mapping[str, str]) -> str:
+    """The same target for every row of a sheet."""
+    return target
 
 
 def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str:
-    """The page. provenance: what is known of the code, by name; UserError where a source is missing or not whole."""
+    """The page. provenance: facts about the code, by name. UserError where a source is missing or incomplete."""
     folder = sources.comparison
-    table, design = _needed(folder, "table"), _needed(folder, "design")
+    table, design = read_table(folder / "table.csv"), read_design(folder / "design.json")
     evaluations = {path: read_evaluation(path) for path in sources.evaluations}
     trainings = {path: read_training(path) for path in sources.trainings}
     pretrainings = {path: read_training(path) for path in sources.pretrainings}
     cards = {path: json.loads((path / "card.json").read_text()) for path in sources.cards}
-    crops = _crops_by_dataset(sources.crops)
+    crops = crops_by_dataset(sources.crops)
     datasets = list(dict.fromkeys(table["dataset"]))
-    recipe = read_recipe(folder / "recipe.json")
-    told = [t.recipe for t in (*pretrainings.values(), *trainings.values())]
-    told += [read_recipe(sources.evaluations[0] / "recipe.json"), recipe]
-    changed, everything = tables.parameters(design, told)
-    first = {(e.metrics["dataset"], e.arm): path for path, e in reversed(evaluations.items())}
+    recipe = read_recipe(folder / RECIPE)
+    recipes = [t.recipe for t in (*pretrainings.values(), *trainings.values())]
+    recipes += [read_recipe(sources.evaluations[0] / RECIPE), recipe]
+    changed, everything = tables.parameters(design, recipes)
+    first = {(str(e.metrics["dataset"]), e.arm): path for path, e in reversed(evaluations.items())}
     errors = {dataset: table.loc[table["dataset"] == dataset, "error"].iloc[0] for dataset in datasets}
-    saved = _table(folder, "labels_saved")
+    saved = folder / "labels_saved.csv"
+    labels_saved = sheets.labels_saved(read_table(saved)) if saved.exists() else {}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["breakable"] = breakable
-    template = (Path(__file__).parent / "report.html.j2").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=", ".join(f"{name} {recipe.job[name]}" for name in ("study", "question") if name in recipe.job),
         datasets=[_of_dataset(d, table, evaluations, crops, folder, links) for d in datasets],
         figures=_figures(folder, ""),
-        labels_saved=None if saved is None else tables.labels_saved(saved),
-        worst=tables.worst(
-            _needed(folder, "worst"), lambda row: links.to(first[row["dataset"], row["arm"]] / "metrics.json")
-        ),
-        costs=tables.costs(_needed(folder, "costs")),
+        labels_saved={title: tables.linked(sheet) for title, sheet in labels_saved.items()},
+        worst={
+            ", ".join(of): tables.linked(sheet, partial(_link, links.to(first[of] / "metrics.json")))
+            for of, sheet in sheets.worst(read_table(folder / "worst.csv")).items()
+        },
+        costs=tables.linked(sheets.costs(read_table(folder / "costs.csv")), lambda row: f"#arm-{row['arm']}"),
+        notes={"costs": sheets.COUNTED, "labels_saved": sheets.INTERPOLATED},
         cards=tables.cards(cards, design, links),
         changed=changed,
         everything=everything,
         finetunings=tables.trained_rows(trainings, evaluations, errors, links),
         pretrainings=tables.trained_rows(pretrainings, {}, {}, links),
         seeds=int(table["seeds"].iloc[0]),
-        baseline=recipe.params["compare"]["baseline"],
+        baselines=design.compare.baselines,
         made={**_trainings(trainings), **provenance, "Python": platform.python_version()},
-        files=[(name, links.to(folder / name)) for name in ("table.md", "table.csv", "metrics.json", "design.csv")],
+        files=[(name, links.to(folder / name)) for name in ("table.md", "table.csv", "metrics.json", "design.json")],
         server=links.server,
     )

@@ -7,34 +7,33 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import BaseModel
 
-from pipeline_steps.evaluation.design import flat
+from pipeline_steps.evaluation import sheets
+from pipeline_steps.evaluation.design import FACTS, Design, Values, leaves, text
 from pipeline_steps.evaluation.reading import Evaluated, Trained
-from pipeline_steps.evaluation.table import COLUMNS, mean_and_spread
+from pipeline_steps.evaluation.table import ERRORS
 from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.params.sections import Arm
 from pipeline_steps.params.steps import CompareParams, EvaluateParams, FinetuneParams, PretrainParams
 from pipeline_steps.pose.geometry import ANGLES
 from pipeline_steps.reporting.links import Links
 
-ERRORS = {
+ERROR_NAMES = {
     "mae": "mean absolute error of yaw, pitch and roll",
     "geodesic": "mean geodesic error",
     "maev": "mean angle between the axes",
 }
-FACTS = ("init", "labelled_subjects", "labelled_images", "image_size")
-"""Keys of a design that no default can have."""
 MODELS: dict[str, type[BaseModel]] = {
     "pretrain": PretrainParams,
     "finetune": FinetuneParams,
     "evaluate": EvaluateParams,
     "compare": CompareParams,
 }
-ARM = {name: field.default for name, field in Arm.model_fields.items()}
-"""An arm's defaults, which the recipe of a fine-tuning spells out."""
+ARM_DEFAULTS = {name: field.default for name, field in Arm.model_fields.items()}
+"""The recipe of a fine-tuning contains them explicitly."""
 
 
 class Cell(NamedTuple):
-    """Text of a cell, and where it leads."""
+    """Text of a cell, and the target of its link."""
 
     text: str
     link: str = ""
@@ -48,15 +47,19 @@ class Sheet(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Names with what is told of each."""
+    """Parameters of one step, as pairs of key and value."""
 
     title: str
     facts: list[tuple[str, str]]
 
 
-class Interval(NamedTuple):
-    """Error reduction in percent with its interval, and places of all three and of zero on a line from 0 to 100."""
+class Effect(NamedTuple):
+    """An arm against one baseline: verdict, error reduction in percent with its interval.
 
+    low, point, high, zero: places of the interval, the reduction and zero on a line from 0 to 100.
+    """
+
+    verdict: str
     text: str
     low: float = 0.0
     point: float = 0.0
@@ -65,17 +68,16 @@ class Interval(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One arm on one data set: verdict, reduction, the compared error of every seed, mean errors by name."""
+    """One arm on one data set: effects by baseline, the compared error of every seed, mean errors by name."""
 
     arm: str
-    verdict: str
-    reduction: Interval
+    effects: list[Effect]
     seeds: list[Cell]
     errors: list[str]
 
 
 class Headline(NamedTuple):
-    """What a data set's comparison says, in a verdict and a sentence."""
+    """The outcome of a comparison on one data set, as a verdict and sentences."""
 
     dataset: str
     arm: str
@@ -85,126 +87,94 @@ class Headline(NamedTuple):
 
 
 def headline(of_dataset: pd.DataFrame) -> Headline:
-    """The arm with the lowest compared error; of_dataset: rows of `compare_arms`."""
-    name = of_dataset["error"].iloc[0]
-    best = of_dataset.sort_values([name, "arm"]).iloc[0]
-    counted = of_dataset.loc[of_dataset["arm"] != of_dataset["baseline"], "verdict"].value_counts()
-    if best["verdict"] != "baseline":
-        low, high = f"{best['low']:.1f}", f"{best['high']:.1f}"
-        sentence = (
-            f"{best['reduction']:.1f}% less error than {best['baseline']} "
-            f"({best['confidence']:.0%} interval {low} to {high}%): "
-        )
-        sentence += "which may be noise." if best["verdict"] == "within noise" else f"{best['verdict']} beyond noise."
-    elif counted.sum():
-        sentence = f"No arm has a lower error than {best['arm']}."
-    else:
-        sentence = "Nothing is held against it."
-    if counted.sum() > 1:
-        told = ", ".join(f"{counted.get(verdict, 0)} {verdict}" for verdict in ("better", "within noise", "worse"))
-        sentence += f" Of {counted.sum()} arms held against a baseline: {told}; among themselves they are not compared."
-    if best["part"] == "validation":
-        sentence += " Parameters were chosen by these images: this is no test error."
-    error = f"{mean_and_spread(best[name], best[f'{name}_std'])}°"
-    return Headline(best["dataset"], best["arm"], error, best["verdict"], sentence)
+    """The arm with the lowest compared error; of_dataset: rows of `compare_arms`.
+
+    verdict: against the baseline that it exceeds least clearly.
+    """
+    error, effects = of_dataset["error"].iloc[0], sheets.effects(of_dataset)
+    first = next(iter(effects.values())).sort_values([error, "arm"]).iloc[0]
+    rows = [rows[rows["arm"] == first["arm"]].iloc[0] for rows in effects.values()]
+    compared = [row for row in rows if row["verdict"] != "baseline"]
+    sentences = [_against(row) for row in compared]
+    counts = {against: of.loc[of["arm"] != of["baseline"], "verdict"].value_counts() for against, of in effects.items()}
+    if not compared:
+        any_other = any(count.sum() for count in counts.values())
+        sentences.append(f"No arm has a lower error than {first['arm']}." if any_other else "It is the only arm.")
+    several = {against: count for against, count in counts.items() if count.sum() > 1}
+    for against, count in several.items():
+        verdicts = ", ".join(f"{count.get(name, 0)} {name}" for name in ("better", "within noise", "worse"))
+        sentences.append(f"Of {count.sum()} arms compared{against or ' with a baseline'}: {verdicts}.")
+    if several:
+        sentences.append("These arms are not compared with each other.")
+    if first["part"] == "validation":
+        sentences.append("Parameters were chosen by these images: this is no test error.")
+    least = [name for name in ("worse", "within noise", "better") if name in {row["verdict"] for row in compared}]
+    mean = sheets.mean_and_std(first[error], first[f"{error}_std"])
+    verdict = least[0] if least else "baseline"
+    return Headline(first["dataset"], first["arm"], f"{mean}°", verdict, " ".join(sentences))
 
 
-def _intervals(of_dataset: pd.DataFrame) -> Iterator[Interval]:
-    known = of_dataset[["low", "high"]].to_numpy(float)
-    low, high = min(0.0, *known[:, 0]), max(0.0, *known[:, 1])  # comparisons with NaN are false
+def _against(row: "pd.Series[Any]") -> str:
+    """An arm's effect against one baseline, as a sentence."""
+    beyond = "which may be noise." if row["verdict"] == "within noise" else f"{row['verdict']} beyond noise."
+    return (
+        f"{row['reduction']:.1f}% less error than {row['baseline']} "
+        f"({row['confidence']:.0%} interval {row['low']:.1f} to {row['high']:.1f}%): {beyond}"
+    )
+
+
+def _effects(rows: pd.DataFrame, low: float, high: float) -> Iterator[Effect]:
+    """The rows' effects, drawn on a line from low to high percent."""
     scale = 100 / ((high - low) or 1.0)
-    for row in of_dataset.to_dict("records"):
-        if pd.isna(row["reduction"]):
-            yield Interval("")
-        else:
-            left, point, right = ((row[name] - low) * scale for name in ("low", "reduction", "high"))
-            text = f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f})"
-            yield Interval(text, left, point, right, zero=-low * scale)
+    for row in rows.to_dict("records"):
+        cell = sheets.reduction(row)
+        left, point, right = ((row[name] - low) * scale for name in ("low", "reduction", "high"))
+        yield Effect(row["verdict"], cell, left, point, right, -low * scale) if cell else Effect(row["verdict"], cell)
 
 
 def arm_rows(
     of_dataset: pd.DataFrame, evaluations: Mapping[Path, Evaluated], links: Links
-) -> tuple[list[str], list[Row]]:
-    """Names of the errors, the compared one first, and a row per arm; evaluations: by folder."""
-    name = of_dataset["error"].iloc[0]
-    shown = [name, *(column for column in COLUMNS if column != name and of_dataset[column].notna().any())]
-    rows = []
-    for row, interval in zip(of_dataset.to_dict("records"), _intervals(of_dataset), strict=True):
+) -> tuple[list[str], list[str], list[Row]]:
+    """Names of the errors, the compared one first, what heads say of each baseline, and a row per arm.
+
+    evaluations: by folder.
+    """
+    name, effects = of_dataset["error"].iloc[0], sheets.effects(of_dataset)
+    known = of_dataset[["low", "high"]].to_numpy(float)
+    low, high = min(0.0, *known[:, 0]), max(0.0, *known[:, 1])  # comparisons with NaN are false
+    by_baseline = [list(_effects(rows, low, high)) for rows in effects.values()]
+    shown = [name, *(column for column in ERRORS if column != name and of_dataset[column].notna().any())]
+    heads, rows = [sheets.error_name(column) for column in shown], []
+    for cells, *of_arm in zip(sheets.arms(of_dataset).to_dict("records"), *by_baseline, strict=True):
         seeds = sorted(
             (int(e.metrics["seed"]), Cell(f"{e.metrics[name]:.2f}", links.to(folder / "metrics.json")))
             for folder, e in evaluations.items()
-            if (e.metrics["dataset"], e.arm) == (row["dataset"], row["arm"])
+            if (e.metrics["dataset"], e.arm) == (cells["dataset"], cells["arm"])
         )
-        errors = [mean_and_spread(row[column], row[f"{column}_std"]) for column in shown]
-        rows.append(Row(row["arm"], row["verdict"], interval, [cell for _, cell in seeds], errors))
-    return [column.replace("_", " ") for column in shown], rows
+        rows.append(Row(cells["arm"], of_arm, [cell for _, cell in seeds], [cells[head] for head in heads]))
+    return heads, list(effects), rows
 
 
-def sheet(
-    table: pd.DataFrame, names: Mapping[str, str], link: Callable[[Mapping[str, Any]], str] = lambda _: ""
-) -> Sheet:
-    """Columns of a table under new names; link: of a row's first cell, from the row."""
+def linked(sheet: pd.DataFrame, link: Callable[[Mapping[str, str]], str] = lambda _: "") -> Sheet:
+    """A sheet of text with a link in the first cell of every row; link: its target, from the row."""
     rows = []
-    for row in table.to_dict("records"):
-        first, *others = [_text(row[column]) for column in names]
-        rows.append([Cell(first, link({str(k): v for k, v in row.items()})), *map(Cell, others)])
-    return Sheet(list(names.values()), rows)
+    for record in sheet.to_dict("records"):
+        row = {str(head): str(cell) for head, cell in record.items()}
+        first, *others = row.values()
+        rows.append([Cell(first, link(row)), *map(Cell, others)])
+    return Sheet([str(head) for head in sheet.columns], rows)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.2f}"
-    return str(value)
-
-
-def costs(table: pd.DataFrame) -> Sheet:
-    """table: of `comparison.costs.costs`; every arm leads to its runs."""
-    names = {"arm": "arm", "start": "starts from"}
-    names |= {"pretrain_passes": "pre-training: images", "pretrain_minutes": "minutes"}
-    names |= {"finetune_passes": "fine-tuning: images", "finetune_minutes": "minutes", "device": "device"}
-    return sheet(table, names, lambda row: f"#arm-{row['arm']}")
-
-
-def labels_saved(table: pd.DataFrame) -> Sheet:
-    """table: of `comparison.labels.labels_saved`, the question of the baseline's largest budget alone."""
-    asked = table[table["question"] == "baseline at its largest budget"].copy()
-    bound = asked["bound"].fillna("")
-    asked["share"] = [
-        "not reached" if pd.isna(share) else f"{of} {share:.0%}".strip()
-        for share, of in zip(asked["share"], bound, strict=True)
-    ]
-    names = {"arm": "arm", "dataset": "data set", "curve": "budgets", "error_deg": "error in question"}
-    return sheet(asked, names | {"labels": "arm needs", "baseline_labels": "baseline has", "share": "share"})
-
-
-def worst(table: pd.DataFrame, link: Callable[[Mapping[str, Any]], str], number: int = 5) -> Sheet:
-    """The worst few images of each data set and arm; table: of `comparison.worst.worst_of_all`."""
-    few = table.groupby(["dataset", "arm"], sort=False).head(number).copy()
-    for angle in ANGLES:
-        pairs = zip(few[angle], few[f"pred_{angle}"], strict=True)
-        few[angle] = ["unknown" if pd.isna(label) else f"{label:+.0f} → {predicted:+.0f}" for label, predicted in pairs]
-    few["error_deg"] = [f"{error:.1f}°" for error in few["error_deg"]]
-    names = {"source_id": "image", "dataset": "data set", "arm": "arm", "error_deg": "error"}
-    return sheet(few, names | {angle: angle for angle in ANGLES}, link)
-
-
-def cards(of: Mapping[Path, Mapping[str, Any]], design: pd.DataFrame, links: Links) -> list[dict[str, Any]]:
+def cards(of: Mapping[Path, Mapping[str, Any]], design: Design, links: Links) -> list[dict[str, Any]]:
     """Per data set: name, title, link to its card, and facts as pairs; of: card.json by its folder."""
-    parts = design[design["of"] == "data"]
     shown = []
     for folder, card in of.items():
-        own = parts.loc[parts["name"] == card["dataset"], ["key", "value"]]
-        record, number = card["record"] or {}, dict(own.to_numpy())
-        split = [
-            f"{int(number[f'{part}_images']):,} of {int(number[f'{part}_subjects']):,} people {verb}"
-            for part, verb in (("train", "to train on"), ("validation", "to validate"), ("test", "to test"))
-            if int(number.get(f"{part}_images", 0))
-        ]
+        record = card["record"] or {}
         poses = {angle: card["pose"][angle] for angle in ANGLES if card["pose"].get(angle)}
         pose = [f"{a} {p['min']:+.0f} to {p['max']:+.0f} (mean {p['mean']:+.0f})" for a, p in poses.items()]
         facts = {
-            "images": f"{card['images']:,} of {card['subjects']:,} people, {card['rejected']:,} rejected",
-            "used": ", ".join(split),
+            "images": f"{card['images']:,} of {sheets.people(card['subjects'])}, {card['rejected']:,} rejected",
+            "used": sheets.uses(design.data[card["dataset"]]),
             "labels": ", ".join(f"{name}: {count:,}" for name, count in card["labels"].items() if count),
             "degrees": ", ".join(pose),
             "crop": ", ".join(f"{key} {value}" for key, value in card["crop"].items()),
@@ -212,45 +182,57 @@ def cards(of: Mapping[Path, Mapping[str, Any]], design: pd.DataFrame, links: Lin
             "licence": record.get("licence", ""),
             "citation": record.get("citation", ""),
         }
-        told = [(key, value) for key, value in facts.items() if value]
+        known = [(key, value) for key, value in facts.items() if value]
         title = record.get("title") or card["dataset"]
-        shown.append({"name": card["dataset"], "title": title, "link": links.to(folder / "card.html"), "facts": told})
+        shown.append({"name": card["dataset"], "title": title, "link": links.to(folder / "card.html"), "facts": known})
     return shown
 
 
 def _given(recipe: Recipe) -> set[str]:
     """Dotted keys, as in a design, of parameters that differ from their default or have none."""
-    told = recipe.params_as(MODELS[recipe.step]).model_dump(mode="json", exclude_defaults=True)
-    return set(dict(flat(told.get(recipe.step, told))))
+    params = recipe.params_as(MODELS[recipe.step]).model_dump(mode="json", exclude_defaults=True)
+    return set(leaves(params.get(recipe.step, params)))
 
 
-def parameters(design: pd.DataFrame, recipes: Iterable[Recipe]) -> tuple[list[Group], list[Group]]:
-    """What differs from the defaults of pipeline_steps/params/ or has none, and everything.
+def parameters(design: Design, recipes: Iterable[Recipe]) -> tuple[list[Group], list[Group]]:
+    """Parameters and facts that differ from the defaults of pipeline_steps/params/ or have none, and all of them.
 
-    design: of `comparison.design`. recipes: of the trainings, of one evaluation and of the comparison.
+    recipes: of the trainings, of one evaluation and of the comparison.
     """
     given: dict[str, set[str]] = {step: set() for step in MODELS}
     for recipe in recipes:
         given[recipe.step] |= _given(recipe)
-    told = design[design["of"].isin(MODELS)].copy()
-    chosen = [
-        key in FACTS or key.endswith("kind") or (ARM.get(key) != value and value != "{}" and key in given[step])
-        for step, key, value in told[["of", "key", "value"]].to_numpy()
-    ]
-    return _groups(told[chosen]), _groups(told)
+
+    def chosen(step: str, key: str, value: object) -> bool:
+        return key in FACTS or key.endswith("kind") or (ARM_DEFAULTS.get(key) != value and key in given[step])
+
+    everything = [(step, name, leaves(values)) for step, name, values in _sections(design)]
+    changed = [(step, name, {k: v for k, v in of.items() if chosen(step, k, v)}) for step, name, of in everything]
+    return _groups(changed), _groups(everything)
 
 
-def _groups(told: pd.DataFrame) -> list[Group]:
+def _sections(design: Design) -> Iterator[tuple[str, str, Values]]:
+    """Step, name (of the pretext task, the arm, or all) and values of every section of a design."""
+    for step, of in (("pretrain", design.pretrain), ("finetune", design.finetune)):
+        yield step, "all", of.shared
+        for name, values in of.by_name.items():
+            yield step, name, values
+    yield "evaluate", "all", design.evaluate.model_dump(mode="json")
+    yield "compare", "all", design.compare.model_dump(mode="json")
+
+
+def _groups(sections: Iterable[tuple[str, str, Values]]) -> list[Group]:
     return [
-        Group(f"{step}, {name or 'all'}", list(zip(of_group["key"], of_group["value"], strict=True)))
-        for (step, name), of_group in told.groupby(["of", "name"], sort=False)
+        Group(f"{step}, {name}", [(key, text(value)) for key, value in values.items()])
+        for step, name, values in sections
+        if values
     ]
 
 
 def trained_rows(
     trainings: Mapping[Path, Trained], evaluations: Mapping[Path, Evaluated], errors: Mapping[str, str], links: Links
 ) -> Sheet:
-    """One row per training: what it is, its compared error on every data set, its course, and where its files lie.
+    """One row per training: its name, its compared error on every data set, its epochs, and links to its files.
 
     errors: the compared error by data set, none for pre-trainings.
     """

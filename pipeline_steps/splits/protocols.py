@@ -1,19 +1,18 @@
-"""Protocols: the image lists, filters and test subjects that make results comparable, each a file with its source."""
+"""Protocols: lists of images, filters and test subjects that make results comparable, each a file with its source."""
 
 import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline_steps.job.errors import UserError, first_problem
+from pipeline_steps.job.strict import Strict
 
 
-class Protocol(BaseModel):
-    """Which images of a data set count, and who of them is tested on."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class Protocol(Strict):
+    """Which images of a data set are used, and which subjects are tested on."""
 
     title: str
     source: str = Field(description="paper, repository and file that the rule or list comes from")
@@ -25,29 +24,12 @@ class Protocol(BaseModel):
     images: str | None = Field(
         default=None,
         pattern=r"^[^/]+\.txt$",
-        description="file beside this one with a source id a line; all other images are left out",
+        description="file in the same folder with one source id per line; all other images are left out",
     )
     test: list[str] | None = Field(default=None, min_length=1, description="subjects that are tested on")
     expected_images: Annotated[int, Field(gt=0)] | None = Field(
-        default=None, description="how many images of the whole, official data set it keeps"
+        default=None, description="how many images of the complete, official data set it keeps"
     )
-
-
-def listed_images(protocol: Protocol, path: Path) -> list[str] | None:
-    """Source ids that the protocol at `path` keeps, None where it names none; UserError where the list is missing."""
-    if protocol.images is None:
-        return None
-    try:
-        lines = (path.parent / protocol.images).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: images: no readable file {protocol.images} beside it") from error
-    return [name for line in lines if (name := line.strip())]
-
-
-def protocol_digest(protocol: Protocol, path: Path) -> str:
-    """SHA-256 that stands for the protocol at `path` and its list of images."""
-    listed = listed_images(protocol, path)
-    return hashlib.sha256(path.read_bytes() + "\n".join(listed or []).encode()).hexdigest()
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -59,3 +41,20 @@ def read_protocol(path: Path) -> Protocol:
         raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
         raise first_problem(error, str(path), values) from error
+
+
+def listed_images(protocol: Protocol, path: Path) -> list[str] | None:
+    """Source ids that the protocol at `path` keeps, None where it has no list; UserError where the list is missing."""
+    if protocol.images is None:
+        return None
+    try:
+        lines = (path.parent / protocol.images).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: images: no readable file {protocol.images} in the same folder; add it") from error
+    return [name for line in lines if (name := line.strip())]
+
+
+def protocol_checksum(protocol: Protocol, path: Path) -> str:
+    """SHA-256 of the protocol at `path` together with its list of images."""
+    listed = listed_images(protocol, path)
+    return hashlib.sha256(path.read_bytes() + "\n".join(listed or []).encode()).hexdigest()

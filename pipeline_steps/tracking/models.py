@@ -1,7 +1,6 @@
-"""Models in MLflow: of a training, to be loaded from its run; and exported ones, registered to be served."""
+"""Models in MLflow: those of trainings, to be loaded from their runs, and exported ones, registered to be served."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.tracking.settings import tracking_uri
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SERVED_WITH = (
@@ -17,15 +17,15 @@ _SERVED_WITH = (
 )
 """Packages that an exported model needs where it is served."""
 _LONGEST_DESCRIPTION = 5000
-"""Characters that databases behind MLflow hold of a version's description; the whole card is a file of the run."""
+"""Characters of a version's description that databases behind MLflow can store; the full card is a file of the run."""
 
 
 @contextmanager
 def _in_run(run_id: str) -> Iterator[None]:
-    """For the calls of MLflow that know no client: they go to the run that is entered."""
+    """Within the block, the functions of MLflow that take no client write to this run."""
     import mlflow
 
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    mlflow.set_tracking_uri(tracking_uri())
     with mlflow.start_run(run_id):
         yield
 
@@ -55,31 +55,33 @@ def log_model(run_id: str, path: Path) -> None:
 
 
 def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> None:
-    """Store an exported model for serving, as a version of the study's; `best` is the one with the least error.
+    """Store an exported model for serving, as a version of the study's; `best` is the one with the lowest error.
 
-    The error that decides is the training's own on the validation people, by which `make export` chooses too.
+    The error that decides is the training's on the validation subjects, by which `make export` chooses too.
     """
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    from pipeline_steps.prediction.head_pose import OPTIONS
 
     error, name = "validation_geodesic_error", f"headpose-{recipe.job['study']}"
     measured = json.loads((output / "export.json").read_text())
     with _in_run(run_id):
         stored = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(_PACKAGE / "prediction/served_model.py"),
+            python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"model": str(output / "model.onnx")},
             code_paths=[str(_PACKAGE)],
             signature=ModelSignature(
                 inputs=Schema([ColSpec(DataType.binary, "image")]),
-                params=ParamSchema([ParamSpec(name, DataType.boolean, False) for name in ("whole_image", "flip_test")]),
+                params=ParamSchema([ParamSpec(option, DataType.boolean, False) for option in OPTIONS]),
             ),
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in _SERVED_WITH],
             metadata=measured,
         )
-    with suppress(mlflow.exceptions.MlflowException):  # it is there already
-        client.create_registered_model(name, description="Pictures in, head poses out.")
+    with suppress(mlflow.exceptions.MlflowException):  # it exists already
+        client.create_registered_model(name, description="Images in, head poses out.")
     tags = {key: str(value) for key, value in recipe.job.items()} | {error: str(measured[error])}
     card = (output / "README.md").read_text("utf-8")[:_LONGEST_DESCRIPTION]
     client.create_model_version(name, stored.model_uri, run_id, tags, description=card)

@@ -1,4 +1,4 @@
-"""What a finished job's run shows in MLflow, by step: metrics, files, figures, the model."""
+"""The contents of a finished job's run in MLflow, by step: metrics, files, figures, the model."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.tracking.models import log_model, register_model
 from pipeline_steps.tracking.store import send_metrics
-from pipeline_steps.tracking.view import errors_of, experiment_tags
+from pipeline_steps.tracking.view import experiment_tags, metric
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job's folder of results, and the run that it goes to."""
+    """A finished job's folder of results, and its run."""
 
     client: Any
     run_id: str
@@ -22,7 +23,7 @@ class Outcome:
     folder: Path
 
     def send(self) -> None:
-        """Send all of it, or raise."""
+        """Send everything, or raise."""
         TRACKED[self.recipe.step](self)
 
     def read(self, name: str) -> dict[str, Any]:
@@ -41,8 +42,8 @@ class Outcome:
 
 def evaluation_errors(recipe: Recipe, folder: Path) -> dict[str, float]:
     """An evaluation's errors in degrees, by their names in MLflow."""
-    metrics, prefix = json.loads((folder / "metrics.json").read_text()), errors_of(recipe.params["evaluate"])
-    return {f"{prefix}/{recipe.job['dataset']}/{name}": v for name, v in metrics.items() if isinstance(v, float)}
+    metrics, evaluate = json.loads((folder / "metrics.json").read_text()), recipe.params_as(EvaluateParams).evaluate
+    return {metric(evaluate, recipe.job["dataset"], name): v for name, v in metrics.items() if isinstance(v, float)}
 
 
 def _send_card(of: Outcome) -> None:
@@ -89,4 +90,4 @@ TRACKED: dict[str, Callable[[Outcome], None]] = {
     "compare": _send_comparison,
     "export_model": _send_export,
 }
-"""Steps that have runs, each after those that it builds upon, and what sends the outcome of each."""
+"""How to send the outcome of every tracked step; each step after those whose results it reads."""

@@ -1,50 +1,65 @@
-"""Requests to MLflow's store, named by MLFLOW_TRACKING_URI: experiments, runs by tag, and what is sent to a run."""
+"""Requests to MLflow's store: experiments, runs by tag, and the contents of a run."""
 
 import json
-import logging
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tenacity import retry, stop_after_attempt, wait_random_exponential
 
-from pipeline_steps.job.recipe import Recipe
-
-DEFAULT_URI = "sqlite:///mlflow.db"
-
-
-def configure() -> str:
-    """Settle MLflow's environment, which it reads when it is imported; returns the store's URI."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a retry is no news, failure is told once
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else four lines on the machine's load in every job
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    return os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT_URI)
+from pipeline_steps.evaluation.design import leaves
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import JobInput, Recipe
+from pipeline_steps.tracking.settings import is_server, prepare_mlflow, tracking_uri
 
 
 def open_client() -> Any:
     """MLflow's client of the store."""
-    uri = configure()
+    prepare_mlflow()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(uri)
+    return MlflowClient(tracking_uri())
 
 
-def is_server(uri: str) -> bool:
-    """Whether a store is behind a server, not in a file or database that is written to directly."""
-    return uri.startswith(("http://", "https://"))
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def failing_with(fix: str) -> Iterator[None]:
+    """Turns errors of the store within the block into a UserError; fix: what the user can do."""
+    prepare_mlflow()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise UserError(f"{tracking_uri()}: not everything could be sent ({first_line(error)}); {fix}") from error
+
+
+@contextmanager
+def system_metrics(run_id: str) -> Iterator[None]:
+    """Logs the load of processors and memory to a run while the block runs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    new_monitor: Any = SystemMetricsMonitor
+    monitor = new_monitor(run_id, resume_logging=True, tracking_uri=tracking_uri())
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def experiment_of(client: Any, recipe: Recipe) -> str:
-    """Id of the experiment of the job's study, made where there is none."""
+    """Id of the experiment of the job's study, which is created where it is missing."""
     name = f"headpose-{recipe.job.get('study', 'data')}"  # data sets belong to no study
     known = client.get_experiment_by_name(name)
     if known is None:
-        artifacts = None if is_server(os.environ["MLFLOW_TRACKING_URI"]) else Path("mlartifacts").absolute().as_uri()
+        artifacts = None if is_server(tracking_uri()) else Path("mlartifacts").absolute().as_uri()
         kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
         try:
             return str(client.create_experiment(name, artifacts, kind))
@@ -56,21 +71,23 @@ def experiment_of(client: Any, recipe: Recipe) -> str:
 
 
 def identity(recipe: Recipe) -> dict[str, str]:
-    """The tags that tell a job's run from all others."""
-    return {"stage": recipe.step, "recipe": recipe.key} | {name: str(value) for name, value in recipe.job.items()}
+    """The tags that distinguish a job's run from all others."""
+    return {"stage": recipe.step, "recipe": recipe.fingerprint} | {
+        name: str(value) for name, value in recipe.job.items()
+    }
 
 
 def tagged(client: Any, experiment: str, tags: Mapping[str, str]) -> list[Any]:
-    """Runs that carry all the tags, the latest first."""
+    """Runs with all of the tags, the latest first."""
     wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
     return list(client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"]))
 
 
 def links(client: Any, experiment: str, recipe: Recipe) -> dict[str, str]:
-    """Tags that name the runs behind a job's inputs, as far as the store has them."""
+    """Tags that name the runs of the jobs behind a job's inputs, as far as the store has them."""
     found = {}
-    for role, key in recipe.inputs.items():
-        if len(key) == 16 and (behind := tagged(client, experiment, {"recipe": key})):
+    for role, of in recipe.inputs.items():
+        if isinstance(of, JobInput) and (behind := tagged(client, experiment, {"recipe": of.fingerprint})):
             found[f"input.{role}"] = behind[0].info.run_id
     return found
 
@@ -87,12 +104,12 @@ def send_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
     """Send parameters, nested ones under dotted names."""
     from mlflow.entities import Param
 
-    for some in _hundreds([Param(name, str(value)) for name, value in _flatten(params).items()]):
+    for some in _hundreds([Param(name, str(value)) for name, value in leaves(params).items()]):
         client.log_batch(run_id, params=some)
 
 
 def send_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
-    """Send tags; those that the run has get the new value."""
+    """Send tags; they replace those of the same name."""
     from mlflow.entities import RunTag
 
     for some in _hundreds([RunTag(name, value) for name, value in tags.items()]):
@@ -100,23 +117,15 @@ def send_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
 
 
 @retry(stop=stop_after_attempt(4), wait=wait_random_exponential(0.2), reraise=True)
-def send_inputs(client: Any, run_id: str, digests: Mapping[str, str]) -> None:
-    """Send the data sets that a run reads: a recipe's key by role.
+def send_inputs(client: Any, run_id: str, fingerprints: Mapping[str, str]) -> None:
+    """Send the data sets that a run reads: the fingerprint of a recipe by role.
 
-    Of jobs that bring the same data set to a database at once, MLflow lets one pass and refuses the others.
+    If several jobs add the same data set to a database at once, MLflow accepts one and refuses the others.
     """
     from mlflow.entities import Dataset, DatasetInput
 
-    sets = [Dataset(role, key, "recipe", json.dumps({"recipe": key})) for role, key in digests.items()]
+    sets = [Dataset(role, of, "recipe", json.dumps({"recipe": of})) for role, of in fingerprints.items()]
     client.log_inputs(run_id, [DatasetInput(dataset) for dataset in sets])
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _hundreds(items: list[Any]) -> list[list[Any]]:

@@ -1,19 +1,19 @@
-"""What MLflow's pages show of a study first: the table of its arms, and its trainings by test error.
+"""The start of a study's pages in MLflow: the table of its arms, and its trainings by test error.
 
 A view is a tag of the experiment, as MLflow's own button "Share" writes it; `viewStateShareKey` in a link names it.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from pipeline_steps.evaluation.design import read_design
+from pipeline_steps.evaluation.reading import read_table
+from pipeline_steps.params.sections import Evaluation
 
 VIEW = "arms"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 LONGEST_TAG = 20_000
-"""Characters that MLflow keeps of an experiment's tag; a longer one it refuses."""
+"""Characters of an experiment's tag, above which MLflow refuses it."""
 
 
 def view_link(experiment: str) -> str:
@@ -21,28 +21,17 @@ def view_link(experiment: str) -> str:
     return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 
-def errors_of(evaluate: Mapping[str, Any]) -> str:
-    """What names of an evaluation's errors begin with, before /DATASET/ERROR: test, or validation_flip_test.
-
-    evaluate: its parameters, of a recipe or as a comparison's table of the design has them.
-    """
-    kinds = [str(evaluate["part"])]
-    if evaluate.get("flip_test") in (True, "true"):
-        kinds.append("flip_test")
-    if (detail := evaluate.get("detail")) not in (None, "null"):
-        kinds.append(f"detail_{detail}")
-    return "_".join(kinds)
+def metric(evaluate: Evaluation, dataset: str | int, error: str) -> str:
+    """Name of an error in MLflow, such as test/biwi/mae or validation_flip_test/biwi/mae."""
+    return f"{evaluate.name}/{dataset}/{error}"
 
 
 def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
-    """The experiment's note and view, after the comparison in a folder; errors are in degrees."""
-    table = pd.read_csv(comparison / "table.csv")
+    """The experiment's note and view, from the comparison in a folder; errors are in degrees."""
+    table, design = read_table(comparison / "table.csv"), read_design(comparison / "design.json")
     error, datasets = str(table["error"].iloc[0]), list(dict.fromkeys(table["dataset"]))
-    design = pd.read_csv(comparison / "design.csv", dtype=str, keep_default_na=False)
-    of_evaluate = design[design["of"] == "evaluate"]
-    prefix = errors_of(dict(zip(of_evaluate["key"], of_evaluate["value"], strict=True)))
     names = dict.fromkeys([error, "geodesic"])
-    errors = [f"metrics.`{prefix}/{dataset}/{name}`" for dataset in datasets for name in names]
+    errors = [f"metrics.`{metric(design.evaluate, dataset, name)}`" for dataset in datasets for name in names]
     view = {
         "searchFilter": "tags.stage = 'finetune'",
         "orderByKey": errors[0],
@@ -50,11 +39,13 @@ def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
         "selectedColumns": ["tags.`arm`", "tags.`seed`", *errors],
     }
     best = [table.loc[table[table["dataset"] == dataset][error].idxmin()] for dataset in datasets]
-    said = [f"On {row['dataset']}, **{row['arm']}** errs least: {error} {row[error]:.2f} degrees." for row in best]
+    lowest = [
+        f"On {row['dataset']}, **{row['arm']}** has the lowest error: {error} {row[error]:.2f} degrees." for row in best
+    ]
     link = view_link(experiment)
     links = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
-    note = "\n\n".join([*said, links, (comparison / "table.md").read_text("utf-8")])
+    note = "\n\n".join([*lowest, links, (comparison / "table.md").read_text("utf-8")])
     if len(note) > LONGEST_TAG:
-        elsewhere = f"The table of all {len(table)} rows is among the files of the run `compare`: comparison/table.md."
-        note = "\n\n".join([*said, links, elsewhere])
+        elsewhere = "The table of all arms is among the files of the run `compare`: comparison/table.md."
+        note = "\n\n".join([*lowest, links, elsewhere])
     return {"mlflow.note.content": note, VIEW_TAG: json.dumps(view)}

@@ -1,4 +1,4 @@
-"""Batches of crops for training: read whole from HDF5, shuffled the same way for the same seed and epoch."""
+"""Batches of crops for training: each in one read from HDF5, in an order that depends on seed and epoch alone."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,17 +17,17 @@ Batch = dict[str, Tensor]
 Kind = Literal["labelled", "unlabelled"]
 TrainLoaders = dict[Kind, DataLoader[Batch]]
 TrainBatch = dict[Kind, Batch]
-"""What one training step sees; pre-training has no labelled images, and fine-tuning need not have unlabelled ones."""
+"""The input of a training step; pre-training has no labelled images, and fine-tuning need not have unlabelled ones."""
 
 MEMORY_LIMIT = 2 << 30
-"""Bytes of images up to which a data set is held in memory; beyond, every batch is read from the file."""
+"""Bytes of images up to which a data set is kept in memory; batches of a larger one are read from the file."""
 
 
 class CropDataset(Dataset[Batch]):
     """The crops with the given source ids; batches of images uint8 (B, 3, T, T), rotation (B, 3, 3), euler_deg (B, 3).
 
-    with_context: whether T is the stored size, from which training cuts its windows, or the crops' own. The file is
-    opened lazily, so that every worker process has its own handle.
+    with_context: whether images have the stored size, from which training cuts random windows, or the size of the crops
+    proper. The file is opened lazily, so that every worker process has a handle of its own.
     """
 
     def __init__(self, crops: Path, source_ids: Sequence[str], with_context: bool = False) -> None:
@@ -48,7 +48,7 @@ class CropDataset(Dataset[Batch]):
         return file.read_with_context(rows) if self.with_context else file.read(rows)
 
     def require_labels(self, use: str) -> None:
-        """Raise UserError where some pose is unknown; use: what the images are for."""
+        """Raise UserError where the pose of an image is unknown. use: what the images are for, in the message."""
         unknown = int((~torch.isfinite(self.rotation)).any(dim=(1, 2)).sum())
         if unknown or not len(self):
             raise UserError(
@@ -60,7 +60,7 @@ class CropDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """One whole batch; torch's fetcher calls this instead of `__getitem__` for every image."""
+        """A batch; torch's fetcher calls this once instead of `__getitem__` for every image."""
         if self.cached is not None:
             images = self.cached[indices]
         else:
@@ -78,16 +78,16 @@ def _as_is(batch: Any) -> Any:
 
 
 class EpochSampler(Sampler[int]):
-    """`images` indices per epoch: as many whole random orders of the `count` images as it takes, the last cut short.
+    """`images` indices per epoch: random permutations of the `count` images, one after the other, the last cut short.
 
-    Drawn from `seed` and the epoch, which Lightning sets.
+    They are drawn from `seed` and the epoch, which Lightning sets.
     """
 
     def __init__(self, count: int, images: int, seed: int) -> None:
         self.count, self.images, self.seed, self.epoch = count, images, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch whose order is drawn next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -104,14 +104,14 @@ def train_loader(
 ) -> DataLoader[Batch]:
     """Full batches in a new order each epoch, drawn from `seed` and the epoch.
 
-    images: per epoch, rounded down to full batches; by default every image once, and a rest of less than a batch waits
-    for another epoch's order. Raises UserError for less than two, of which no batch statistics can be had.
+    images: per epoch, rounded down to full batches; by default every image once, less an incomplete last batch, which
+    differs from epoch to epoch. Raises UserError for fewer than two, which have no batch statistics.
     """
     images = len(data) if images is None else images
     if images < 2:
         raise UserError(
-            f"{data.crops}: {images} image to train on, and at least two are needed; choose more by labels, "
-            "train_on or pretrain_on, or set epoch_images, which shows it several times"
+            f"{data.crops}: {images} image to train on, but at least two are needed; choose more by labels, "
+            "train_on or pretrain_on, or set epoch_images, which repeats it"
         )
     sampler = EpochSampler(len(data), images, seed)
     batches = BatchSampler(sampler, min(batch_size, images), drop_last=True)
@@ -119,6 +119,6 @@ def train_loader(
 
 
 def validation_loader(data: CropDataset, batch_size: int) -> DataLoader[Batch]:
-    """Once through, in order, in batches of nearly equal size, on which some losses depend; none bears a lone image."""
+    """All images once, in order, in batches of nearly equal size, on which some losses depend; never a single image."""
     batches = [part.tolist() for part in np.array_split(np.arange(len(data)), -(-len(data) // batch_size))]
     return DataLoader(data, batch_sampler=batches, collate_fn=_as_is)

@@ -1,9 +1,8 @@
-"""The training step shared by pre-training and fine-tuning: a weighted sum of the pose loss and pretext losses."""
+"""The training step that pre-training and fine-tuning share: a weighted sum of the pose loss and pretext losses."""
 
-import copy
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
 import torch
@@ -11,17 +10,23 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from pipeline_steps.images.augmentation import BatchAugmentation
-from pipeline_steps.network.backbones import Backbone, pooled
+from pipeline_steps.images.normalisation import to_unit_range
+from pipeline_steps.network.backbones import pooled
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.params.sections import Training, Weighting
+from pipeline_steps.params.sections import Training, ViewMode, Weighting
 from pipeline_steps.pose.geometry import geodesic_distance_deg, matrix_to_euler, wrap_deg
-from pipeline_steps.pretext.base import PretextTask
+from pipeline_steps.pretext.base import Views
 from pipeline_steps.training.data import Batch, TrainBatch
-from pipeline_steps.training.processes import Shares
-from pipeline_steps.training.schedule import learning_rate_factor, weight_factor
+from pipeline_steps.training.distributed import BatchShard
+from pipeline_steps.training.optimiser import FROM_SCRATCH, BackboneSchedule, configured_optimiser
+from pipeline_steps.training.schedule import weight_factor
+from pipeline_steps.training.teacher import Teacher
+
+POSE = "pose"
+"""Name of the pose loss, and of the view that it sees in siamese mode; no auxiliary task may have it."""
 
 
-def _seed_of(*parts: int | str) -> int:
+def _derived_seed(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7], "big")
 
 
@@ -34,61 +39,53 @@ class Labelled(NamedTuple):
 
 
 class MultiTask(pl.LightningModule):
-    """Trains a HybridNetwork.
+    """Trains a HybridNetwork by its pose loss, where it has a pose head, and the losses of its auxiliary tasks.
 
-    All randomness of a step is drawn from (seed, step), so that a resumed training goes on as if it had never stopped.
-    The pose loss, where there is a pose head, has weight 1.
+    All randomness of a step is drawn from (seed, step), so that a resumed training continues as if it had never
+    stopped. The pose loss has weight 1.
 
-    tasks: see a batch's unlabelled images where it has some, else the labelled ones.
-    weights: of each task's loss; 1 where it names none.
-    weighting: `fixed`; `annealed` to zero as a cosine; `ramped` up linearly over the first 30% of the training; or
-    `uncertainty`: every loss L, the pose loss too, counts as exp(-s) L + s with a learned s (Kendall et al., CVPR 2018,
-    arXiv 1705.07115), times its weight.
+    image_size: side in pixels of the crops that the network sees. views, weighting: as in `params.sections.Arm`. With
+    `uncertainty`, every loss L, the pose loss too, counts as exp(-s) L + s with a learned s (Kendall et al., CVPR 2018,
+    arXiv 1705.07115), times its weight. Raises ValueError for `single_view` without exactly one auxiliary task.
     """
 
     def __init__(
         self,
         network: HybridNetwork,
-        tasks: Mapping[str, PretextTask],
-        weights: Mapping[str, float],
-        views: Literal["siamese", "single_view"],
-        training: Training,
+        training_params: Training,
         image_size: int,
         seed: int,
+        views: ViewMode = "siamese",
         weighting: Weighting = "fixed",
-        backbone_learning_rate: float = 1.0,
-        frozen_epochs: int = 0,
+        backbone_schedule: BackboneSchedule = FROM_SCRATCH,
     ) -> None:
         super().__init__()
+        if views == "single_view" and len(network.auxiliary) != 1:
+            raise ValueError(f"single_view needs exactly one auxiliary task, not {len(network.auxiliary)}")
         self.network = network
-        self.tasks = tasks
-        self.weights = weights
-        self.weighting = weighting
-        self.views = views
-        self.params = training
+        self.training_params = training_params
         self.seed = seed
-        self.backbone_learning_rate = backbone_learning_rate
-        self.frozen_epochs = frozen_epochs
-        self.augment = BatchAugmentation(training.augmentation, image_size)
+        self.pose_view = POSE if views == "siamese" else next(iter(network.auxiliary))
+        self.weighting: Weighting = weighting
+        self.backbone_schedule = backbone_schedule
+        self.augment = BatchAugmentation(training_params.augmentation, image_size)
         self.teachers = nn.ModuleDict(
             {
-                name: nn.ModuleList([copy.deepcopy(part).requires_grad_(False) for part in self._taught(name)])
-                for name, task in tasks.items()
-                if task.teacher_momentum(0.0) is not None
+                name: Teacher(network.backbone, network.auxiliary_heads[name])
+                for name, auxiliary in network.auxiliary.items()
+                if auxiliary.task.teacher_momentum(0.0) is not None
             }
         )
-        named = [*(["pose"] if network.pose_head is not None else []), *tasks] if weighting == "uncertainty" else []
-        self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in named})
+        losses = [*([] if network.pose_head is None else [POSE]), *network.auxiliary]
+        learned = losses if weighting == "uncertainty" else []
+        self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in learned})
         self.backbone_passes = 0
 
-    def _taught(self, name: str) -> tuple[nn.Module, nn.Module]:
-        return self.network.backbone, self.network.auxiliary_heads[name]
-
     def on_after_batch_transfer(self, batch: TrainBatch | Batch, dataloader_idx: int) -> TrainBatch | Batch:
-        """Bytes to floats in 0..1."""
-        parts: Any = batch.values() if "images" not in batch else [batch]
+        """Images from bytes to 0..1; both parts of a training batch, or a validation batch."""
+        parts: Any = [batch] if "images" in batch else batch.values()
         for part in parts:
-            part["images"] = part["images"].float().div(255).contiguous(memory_format=torch.channels_last)
+            part["images"] = to_unit_range(part["images"])
         return batch
 
     @property
@@ -97,13 +94,16 @@ class MultiTask(pl.LightningModule):
         return self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
 
     def on_train_epoch_start(self) -> None:
-        """Count anew."""
+        """Reset the count of images that passed through a backbone."""
         self.backbone_passes = 0
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
-        """The weighted sum of losses on one augmented batch."""
-        torch.manual_seed(_seed_of(self.seed, "step", self.global_step))
-        generator = torch.Generator().manual_seed(_seed_of(self.seed, "views", self.global_step))
+        """The weighted sum of the losses on one augmented batch.
+
+        The auxiliary tasks see the batch's unlabelled images where there are any, else the labelled ones.
+        """
+        torch.manual_seed(_derived_seed(self.seed, "step", self.global_step))
+        generator = torch.Generator().manual_seed(_derived_seed(self.seed, "views", self.global_step))
         labelled, images = None, torch.empty(0)
         if "labelled" in batch:
             images, motion = self.augment(batch["labelled"]["images"])
@@ -112,19 +112,20 @@ class MultiTask(pl.LightningModule):
         if "unlabelled" in batch:
             images, _ = self.augment(batch["unlabelled"]["images"])
         losses, metrics = self.losses(labelled, images, generator)
-        total = torch.stack([self._weighted(name, loss) for name, loss in losses.items()]).sum()
+        total = torch.stack([self.weighted(name, loss) for name, loss in losses.items()]).sum()
         named = {f"train_{name}_loss": loss.detach() for name, loss in losses.items()}
         named |= {f"train_{name}": value for name, value in metrics.items()} | {"train_loss": total.detach()}
         named |= {f"train_{name}_log_variance": s.detach() for name, s in self.log_variances.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
         return total
 
-    def _weighted(self, name: str, loss: Tensor) -> Tensor:
+    def weighted(self, name: str, loss: Tensor) -> Tensor:
+        """A loss as it counts in the total at this step."""
         if name in self.log_variances:
             loss = torch.exp(-self.log_variances[name]) * loss + self.log_variances[name]
-        if name not in self.tasks:
+        if name == POSE:
             return loss
-        return self.weights.get(name, 1.0) * weight_factor(self.weighting, self.progress) * loss
+        return self.network.auxiliary[name].weight * weight_factor(self.weighting, self.progress) * loss
 
     def losses(
         self, labelled: Labelled | None, images: Tensor, generator: torch.Generator
@@ -134,57 +135,60 @@ class MultiTask(pl.LightningModule):
         labelled: for the pose loss; images: for the tasks. All views pass through the backbone as one batch, or as one
         per process where several share a training.
         """
-        network, count = self.network, len(images) if labelled is None else len(labelled.images)
-        shares = Shares.of(count) if self.training else Shares(count)
-        views = {name: task.views(images, generator) for name, task in self.tasks.items()}
-        own = {name: shares.own(view.inputs) for name, view in views.items()}
-        inputs = list(own.values())
-        siamese = labelled is not None and self.views == "siamese"
-        if labelled is not None and siamese:
-            inputs.insert(0, shares.own(labelled.images))
-        batch = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
-        maps = list(torch.split(network.backbone.maps(batch).float(), [len(i) for i in inputs]))
-        self.backbone_passes += len(batch) * self.training
+        count = len(images) if labelled is None else len(labelled.images)
+        shard = BatchShard.of_this_process(count) if self.training else BatchShard(count)
+        views = {name: of.task.views(images, generator) for name, of in self.network.auxiliary.items()}
+        inputs = {name: shard.take(view.inputs) for name, view in views.items()}
+        if labelled is not None and self.pose_view == POSE:
+            inputs = {POSE: shard.take(labelled.images)} | inputs
+        maps = self._maps(inputs)
         losses: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
-        if labelled is not None and network.pose_head is not None:
-            _, rotation, euler_deg = labelled
-            if siamese:
-                seen = maps.pop(0)
-            else:
-                (name,) = self.tasks
-                seen = maps[0]
-                rotation, euler_deg = self.tasks[name].view_labels(rotation, euler_deg, views[name].targets)
-            poses = shares.gathered(network.pose_head(pooled(seen)).float())
-            losses["pose"] = network.pose_head.loss(poses, rotation, euler_deg)
-        for (name, task), of_views in zip(self.tasks.items(), maps, strict=True):
-            outputs = shares.gathered(network.auxiliary(name, task, of_views).float())
-            taught = name in self.teachers
-            targets = shares.gathered(self._teach(name, own[name])) if taught else views[name].targets
-            losses[name], of_task = task.loss(outputs, targets)
+        if labelled is not None:
+            losses[POSE] = self._pose_loss(labelled, maps[self.pose_view], views, shard)
+        for name, auxiliary in self.network.auxiliary.items():
+            outputs = shard.gather(self.network.auxiliary_outputs(name, maps[name]).float())
+            targets = views[name].targets
+            if name in self.teachers:
+                targets = shard.gather(self._teacher_outputs(name, inputs[name]))
+            losses[name], of_task = auxiliary.task.loss(outputs, targets)
             metrics |= {f"{name}_{metric}": value.detach() for metric, value in of_task.items()}
         return losses, metrics
 
-    @torch.no_grad()
-    def _teach(self, name: str, inputs: Tensor) -> Tensor:
-        backbone, head = self.teachers[name].children()
-        assert isinstance(backbone, Backbone)
-        self.backbone_passes += len(inputs) * self.training
-        maps = backbone.maps(inputs.contiguous(memory_format=torch.channels_last)).float()
-        return self.tasks[name].teach(head, self.network.read(self.tasks[name], maps)).float()
+    def _maps(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Feature maps float32 of each view, of one pass through the backbone: batch norm sees all of them together."""
+        batch = torch.cat(list(inputs.values())).contiguous(memory_format=torch.channels_last)
+        self.backbone_passes += len(batch) * self.training
+        maps = self.network.backbone.maps(batch).float()
+        return dict(zip(inputs, torch.split(maps, [len(of_view) for of_view in inputs.values()]), strict=True))
+
+    def _pose_loss(self, labelled: Labelled, maps: Tensor, views: Mapping[str, Views], shard: BatchShard) -> Tensor:
+        pose_head = self.network.pose_head
+        assert pose_head is not None, "labelled images need a pose head"
+        rotation, euler_deg = labelled.rotation, labelled.euler_deg
+        if self.pose_view != POSE:
+            task = self.network.auxiliary[self.pose_view].task
+            rotation, euler_deg = task.view_labels(rotation, euler_deg, views[self.pose_view].targets)
+        return pose_head.loss(shard.gather(pose_head(pooled(maps)).float()), rotation, euler_deg)
+
+    def _teacher(self, name: str) -> Teacher:
+        return cast(Teacher, self.teachers[name])
 
     @torch.no_grad()
+    def _teacher_outputs(self, name: str, inputs: Tensor) -> Tensor:
+        self.backbone_passes += len(inputs) * self.training
+        teacher, task = self._teacher(name), self.network.auxiliary[name].task
+        return task.teacher_outputs(teacher.head, self.network.head_input(name, teacher.maps(inputs))).float()
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Let the teachers follow."""
-        for name, teacher in self.teachers.items():
-            momentum = self.tasks[name].teacher_momentum(self.progress)
+        """Let the teachers follow their students."""
+        for name in self.teachers:
+            momentum = self.network.auxiliary[name].task.teacher_momentum(self.progress)
             assert momentum is not None
-            for part, followed in zip(teacher.children(), self._taught(name), strict=True):
-                for own, theirs in zip(part.parameters(), followed.parameters(), strict=True):
-                    own.lerp_(theirs, 1 - momentum)
+            self._teacher(name).follow(self.network.backbone, self.network.auxiliary_heads[name], momentum)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Errors of the pose in degrees or, in pre-training, the task's loss on views that never change."""
+        """Errors of the pose in degrees or, in pre-training, the task's loss on the same views every time."""
         images = batch["images"]
         if self.network.pose_head is not None:
             rotation = self.network(images)
@@ -192,45 +196,21 @@ class MultiTask(pl.LightningModule):
             geodesic = geodesic_distance_deg(rotation, batch["rotation"]).mean()
             named = {"val_geodesic_deg": geodesic, "val_mae_deg": error}
         else:
-            generator = torch.Generator().manual_seed(_seed_of("validation", batch_idx))
+            generator = torch.Generator().manual_seed(_derived_seed("validation", batch_idx))
             losses, metrics = self.losses(None, images, generator)
             named = {f"val_{name}_loss": loss for name, loss in losses.items()}
             named |= {f"val_{name}": value for name, value in metrics.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
 
-    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """By name; the teachers' are not among them."""
         yield from self.network.named_parameters()
         yield from self.log_variances.items()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without decay on biases and norms; the backbone has its own learning rate and may rest at first."""
+        """See `training.optimiser`."""
         steps = int(self.trainer.estimated_stepping_batches)
-        per_epoch = steps / self.params.epochs
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self._trained():
-            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
-
-        def factor(is_backbone: bool) -> Any:
-            def at(step: int) -> float:
-                if is_backbone and step < self.frozen_epochs * per_epoch:
-                    return 0.0
-                return learning_rate_factor(step, steps, self.params.warmup_epochs * per_epoch)
-
-            return at
-
-        optimiser = torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": self.params.learning_rate * (self.backbone_learning_rate if is_backbone else 1.0),
-                    "weight_decay": self.params.weight_decay if decays else 0.0,
-                }
-                for (is_backbone, decays), parameters in groups.items()
-            ],
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, [factor(is_backbone) for is_backbone, _ in groups])
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return configured_optimiser(self.trained_parameters(), self.training_params, self.backbone_schedule, steps)
 
     def configure_gradient_clipping(
         self,
@@ -238,6 +218,6 @@ class MultiTask(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm of the whole gradient; Lightning itself refuses to in front of a fused optimiser."""
+        """Clip the norm of the whole gradient; Lightning itself refuses to with a fused optimiser."""
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.params.gradient_clip)
+        nn.utils.clip_grad_norm_(parameters, self.training_params.gradient_clip)

@@ -1,4 +1,4 @@
-"""What a finished training leaves behind, the same for pre-training and fine-tuning."""
+"""The files that a finished training writes, the same for pre-training and fine-tuning."""
 
 import json
 import shutil
@@ -10,17 +10,19 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from pipeline_steps.job.files import whole_file, write_json
+from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.progress import logger
-from pipeline_steps.job.recipe import Recipe, is_damaged, read_recipe, seal
+from pipeline_steps.job.recipe import Recipe, read_recipe
+from pipeline_steps.job.seal import is_corrupt, seal
 from pipeline_steps.tracking.runs import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 
 
 def weights_file(weights: dict[str, Tensor], about: dict[str, str]) -> bytes:
-    """Content of a safetensors file: a length in 8 bytes, a JSON header, the tensors. Equal input gives equal bytes.
+    """Content of a safetensors file: the header's length in 8 bytes, a JSON header, the tensors.
 
-    The library writes the metadata `about` in another order in every process.
+    Equal input gives equal bytes, which the library does not promise: the order in which it writes the metadata `about`
+    changes from process to process.
     """
     content = save({k: v.detach().cpu().contiguous() for k, v in weights.items()}, about)
     end = 8 + int.from_bytes(content[:8], "little")
@@ -43,15 +45,15 @@ def write_results(
 ) -> None:
     """Write the weights (safetensors, with `about` as metadata), history.csv and run.json into the folder `output`.
 
-    measured: further facts for run.json.
+    measured: further entries of run.json.
     """
-    with whole_file(output / weights_name) as temporary:
+    with atomic_write(output / weights_name) as temporary:
         temporary.write_bytes(weights_file(weights, about))
-    with whole_file(output / "history.csv") as temporary:
+    with atomic_write(output / "history.csv") as temporary:
         pd.DataFrame(fitted.history).to_csv(temporary, index=False)
     record = {
         "step": recipe.step,
-        "recipe": recipe.key,
+        "recipe": recipe.fingerprint,
         **recipe.job,
         **about,
         **measured,
@@ -75,15 +77,19 @@ def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
     They fit where they are whole and their recipe differs from this one in the names of study and arm alone.
     """
     made = read_recipe(equal / "recipe.json")
-    if made.key != recipe.key or made.job.get("pretext") != recipe.job.get("pretext") or is_damaged(equal):
+    if (
+        made.fingerprint != recipe.fingerprint
+        or made.job.get("pretext") != recipe.job.get("pretext")
+        or is_corrupt(equal)
+    ):
         logger.warning("%s: not the results of an equal recipe; training instead of taking them over", equal)
         return False
     with track_run(recipe, output) as run:
         for path in (*equal.glob("*.safetensors"), equal / "history.csv"):
-            with whole_file(output / path.name) as temporary:
+            with atomic_write(output / path.name) as temporary:
                 shutil.copyfile(path, temporary)
         names = recipe.job | {"mlflow_run_id": run.run_id, "taken_over_from": str(equal)}
         write_json(output / "run.json", json.loads((equal / "run.json").read_text()) | names)
-    seal(recipe, output / "recipe.json")
+    seal(recipe, output)
     logger.info("taken over from %s, which was trained by an equal recipe", equal)
     return True

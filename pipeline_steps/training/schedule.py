@@ -6,15 +6,17 @@ from pipeline_steps.params.sections import Weighting
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at `step` of `steps`: linear warm-up over `warmup` steps, then cosine to zero."""
+    """Factor on the learning rate at `step` of `steps`: linear warm-up over `warmup` steps, cosine decay to zero."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1.0, steps - warmup))))
 
 
 def weight_factor(weighting: Weighting, progress: float) -> float:
-    """Share of an auxiliary loss's weight at `progress` (0 to 1): 1, but `annealed` 1 to 0 as a cosine, and `ramped`
-    from 0 to 1 over the first 30% of the training.
+    """Factor on an auxiliary loss's weight at `progress` (0 to 1) of the training.
+
+    `annealed` falls from 1 to 0 along half a cosine, `ramped` rises linearly from 0 to 1 over the first 30%; the others
+    are constant.
     """
     if weighting == "annealed":
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

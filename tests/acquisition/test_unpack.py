@@ -1,4 +1,4 @@
-"""Archives that are cut off, hostile or something else: one clear error, nothing outside the folder."""
+"""Archives that are truncated, hostile or something else: one clear error, nothing outside the folder."""
 
 import io
 import subprocess
@@ -39,7 +39,7 @@ def everything(name: str) -> bool:
 
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
-def test_what_is_wanted_is_unpacked(tmp_path, make):
+def test_wanted_files_are_unpacked(tmp_path, make):
     archive = make(tmp_path / "archive", {"set/a.jpg": b"one", "set/b.txt": b"two"})
     unpack(archive, tmp_path / "out", lambda name: name.endswith(".jpg"))
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").rglob("*.*")} == {"a.jpg": b"one"}
@@ -47,14 +47,14 @@ def test_what_is_wanted_is_unpacked(tmp_path, make):
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
 @pytest.mark.parametrize("name", ["../evil.jpg", "set/../../evil.jpg", "/evil.jpg"])
-def test_a_path_that_climbs_out_is_refused(tmp_path, make, name):
+def test_a_path_outside_the_folder_is_refused(tmp_path, make, name):
     archive = make(tmp_path / "archive", {name: b"x"})
     with pytest.raises(UserError, match="outside the folder"):
         unpack(archive, tmp_path / "out", everything)
     assert not list(tmp_path.rglob("evil.jpg"))
 
 
-def test_a_link_in_a_tar_leads_nowhere(tmp_path):
+def test_links_in_a_tar_are_not_unpacked(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     archive = tar_of(tmp_path / "a.tgz", {"set/a.jpg": b"x"}, {"link": str(outside), "set/passwd.jpg": "/etc/passwd"})
@@ -71,7 +71,7 @@ def test_an_archive_bomb_is_refused_before_it_is_written(tmp_path, make):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_huge_member_is_refused_even_where_it_hardly_shrinks(tmp_path, monkeypatch):
+def test_a_huge_member_is_refused_even_if_it_hardly_compresses(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGEST_MEMBER", 1000)
     archive = zip_of(tmp_path / "a.zip", {"a.jpg": bytes(range(256)) * 8})
     with pytest.raises(UserError, match=r"a.jpg would unpack to 2,048 bytes"):
@@ -83,18 +83,18 @@ def test_a_huge_member_is_refused_even_where_it_hardly_shrinks(tmp_path, monkeyp
 def test_a_truncated_archive_is_refused(tmp_path, make, share):
     files = {f"{n}.jpg": bytes((n * i * i) % 251 for i in range(3000)) for n in range(20)}
     archive = make(tmp_path / "archive", files)
-    whole = archive.read_bytes()
-    archive.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match=r"archive: (the archive is cut off or corrupt|something else, no zip or tar)"):
+    intact = archive.read_bytes()
+    archive.write_bytes(intact[: int(len(intact) * share)])
+    with pytest.raises(UserError, match=r"archive: (the archive is truncated or corrupt|something else, not a zip)"):
         unpack(archive, tmp_path / "out", everything)
 
 
-def test_a_changed_byte_is_noticed(tmp_path):
+def test_a_changed_byte_is_detected(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"a.jpg": bytes((i * i) % 251 for i in range(3000))})
     content = bytearray(archive.read_bytes())
     content[200] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(UserError, match=r"a.zip: the archive is cut off or corrupt"):
+    with pytest.raises(UserError, match=r"a.zip: the archive is truncated or corrupt"):
         unpack(archive, tmp_path / "out", everything)
 
 
@@ -106,15 +106,15 @@ def test_a_changed_byte_is_noticed(tmp_path):
         (b"Rar!\x1a\x07", "something else"),
     ],
 )
-def test_what_is_no_archive_is_called_by_its_name(tmp_path, content, what):
+def test_the_error_says_what_a_file_is_that_is_not_an_archive(tmp_path, content, what):
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(UserError, match=rf"a.zip: {what}, no zip or tar archive"):
+    with pytest.raises(UserError, match=rf"a.zip: {what}, not a zip or tar archive"):
         unpack(tmp_path / "a.zip", tmp_path / "out", everything)
 
 
 def test_an_archive_of_another_data_set_is_refused(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"readme.txt": b"x"})
-    with pytest.raises(UserError, match="holds none of the files of this data set"):
+    with pytest.raises(UserError, match="contains none of the files of this data set"):
         unpack(archive, tmp_path / "out", lambda name: name.endswith(".jpg"))
 
 
@@ -135,20 +135,20 @@ def test_a_full_disk_is_named(tmp_path):
         unpack(archive, disk / "out", everything)
 
 
-def test_a_folder_is_linked_as_it_is(tmp_path):
+def test_a_folder_is_linked(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.jpg").write_bytes(b"x")
     unpack(tmp_path / "set", tmp_path / "out", everything)
     assert (tmp_path / "out/a.jpg").read_bytes() == b"x"
 
 
-def test_the_command_line_says_it_in_one_line_and_leaves_nothing(tmp_path, acquire_aflw2000):
+def test_the_command_line_prints_one_line_and_leaves_nothing(tmp_path, acquire_aflw2000):
     archive = tmp_path / "AFLW2000-3D.zip"
     archive.write_bytes(b"<html>")
     done = acquire_aflw2000(archive, tmp_path / "raw")
     assert isinstance(done, subprocess.CompletedProcess)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == (
-        f"error: {archive}: a web page, no zip or tar archive; download it again"
+        f"error: {archive}: a web page, not a zip or tar archive; download it again"
     )
     assert not list(tmp_path.glob("*raw*"))

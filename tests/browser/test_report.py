@@ -22,7 +22,7 @@ def page(request, browser: Browser, finished: World) -> Page:
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("requestfailed", lambda request: said.append(f"asked for {request.url}"))
-    page.goto((finished.folder / "results/tiny/report.html").as_uri())
+    page.goto((finished.folder / "results/tiny/default/report/report.html").as_uri())
     yield page
     context.close()
     assert not said
@@ -46,7 +46,7 @@ def test_it_fits_the_screen_and_can_be_read(page: Page):
 
 
 def test_it_says_what_the_table_says(page: Page, finished: World):
-    table = pd.read_csv(finished.folder / "results/tiny/compare/table.csv").set_index("arm")
+    table = pd.read_csv(finished.folder / "results/tiny/default/compare/table.csv").set_index("arm")
     rows = page.locator("table.arms tbody tr").all()
     shown = {row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in rows}
     assert sorted(shown) == sorted(table.index)

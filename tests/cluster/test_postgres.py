@@ -95,7 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def fine_tuning(study: World, arm: str, folder: Path) -> list[str]:
     """The command that repeats an arm's fine-tuning, with its results in `folder`."""
-    results = study.folder / "results/tiny"
+    results = study.folder / "results/tiny/default"
     made = results / f"finetune/{arm}/seed0/recipe.json"
     command = study.training("pipeline_steps.finetune", made, folder / "results", folder / "checkpoints")
     encoder = results / "pretrain/rotation/seed0/encoder.safetensors"
@@ -143,7 +143,7 @@ def test_jobs_that_log_at_once_lose_nothing(finished: World, server: Server, tmp
         encoder = runs["pretrain/rotation/seed0"].info.run_id if arm.startswith("pretrained") else None
         assert run.data.tags.get("input.encoder") == encoder, "although it came into the store later"
         assert evaluated.data.tags["input.model"] == run.info.run_id
-        errors = json.loads((finished.folder / f"results/tiny/evaluate/rendered/{arm}/seed0/metrics.json").read_text())
+        errors = json.loads((finished.folder / f"results/tiny/default/evaluate/test/rendered/{arm}/seed0/metrics.json").read_text())
         for shown in (run, evaluated):
             assert shown.data.metrics["test/rendered/mae"] == errors["mae"]
     linked = {name: run for name, run in runs["compare"].data.tags.items() if name.startswith("input.")}
@@ -151,7 +151,7 @@ def test_jobs_that_log_at_once_lose_nothing(finished: World, server: Server, tmp
 
 
 def test_a_server_that_dies_costs_only_the_mirror_until_it_is_back(finished: World, server: Server, tmp_path: Path):
-    made = json.loads((finished.folder / "results/tiny/pretrain/rotation/seed0/recipe.json").read_text())
+    made = json.loads((finished.folder / "results/tiny/default/pretrain/rotation/seed0/recipe.json").read_text())
     made["job"]["study"], made["params"]["training"]["epochs"] = "interrupted", EPOCHS
     (tmp_path / "recipe.json").write_text(json.dumps(made))
 

@@ -35,7 +35,7 @@ def test_raw_files_are_on_the_disk_once_they_are_sealed(disk: Disk, tmp_path: Pa
     command = [sys.executable, "-m", "pipeline_steps.acquire_dataset", "--recipe", str(tmp_path / "recipe.json")]
     subprocess.run([*command, "--output", str(raw)], cwd=ROOT, env=os.environ, check=True, capture_output=True)
     (disk.folder / "forgotten").write_text("written, and not waited for")
-    assert disk.lose_what_is_not_on_it() > 0, "the power failure takes something"
+    assert disk.lose_unwritten_data() > 0, "the power failure loses something"
     assert (raw / "recipe.json").exists()
     sizes = [Image.open(path).size for path in (raw / "images").iterdir()]
     assert sizes == [(32, 32)] * PICTURES

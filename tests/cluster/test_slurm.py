@@ -23,8 +23,8 @@ pytestmark = [
 
 BASELINE = {"arms": {"hybrid": None, "pretrained": None, "pretrained_hybrid": None}}
 LONG = {"pretrain": {"epochs": 20}}  # so that no training ends before it is stopped
-RESUMED = "goes on from checkpoints/"
-ENCODER = "results/tiny/pretrain/rotation/seed0/encoder.safetensors"
+RESUMED = "resumes from checkpoints/"
+ENCODER = "results/tiny/default/pretrain/rotation/seed0/encoder.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def training(finished: World, cluster: Cluster, tmp_path: Path) -> Study:
 def test_a_study_runs_to_its_table(training: Study, cluster: Cluster):
     with training.submitted(overlay=BASELINE) as process:
         assert process.wait(900) == 0, training.said.read_text()[-3000:]
-    table = pd.read_csv(training.folder / "results/tiny/compare/table.csv")
+    table = pd.read_csv(training.folder / "results/tiny/default/compare/table.csv")
     assert table["arm"].tolist() == ["baseline"]
     assert not training.planned(BASELINE), "up to date for a local Snakemake too"
     jobs = ",".join(re.findall(r"SLURM jobid (\d+)", training.said.read_text()))

@@ -18,7 +18,7 @@ from tests.conftest import ROOT, TINY, World
 pytestmark = pytest.mark.workflow
 
 EPOCHS = 20  # so that no training ends before it is stopped
-PRETRAINED = "results/tiny/pretrain/rotation/seed0"
+PRETRAINED = "results/tiny/default/pretrain/rotation/seed0"
 
 
 def files(folder: Path) -> list[str]:
@@ -40,7 +40,7 @@ def test_a_stopped_training_leaves_its_last_whole_epoch_and_goes_on_from_there(f
     assert said.endswith(MESSAGE)
     assert files(tmp_path) == ["checkpoints/last.ckpt", "recipe.json"]
     again = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, check=True)
-    assert "goes on from /" in again.stderr
+    assert "resumes from /" in again.stderr
     history = pd.read_csv(tmp_path / "output/history.csv")
     assert history["epoch"].tolist() == list(range(1, EPOCHS + 1))
     assert not (tmp_path / "checkpoints").exists()

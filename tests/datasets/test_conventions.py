@@ -1,6 +1,7 @@
-"""Real photographs: what the readers call a pose is what the landmarks show. None of our own conversions is used here.
+"""Real photographs: the poses that the readers return agree with the landmarks.
 
-Rotations come from the raw fields through SciPy, and again from the 68 landmarks by Procrustes fits.
+None of the project's own conversions is used: rotations come from the raw fields through SciPy, and again from
+Procrustes fits of the 68 landmarks.
 """
 
 import itertools
@@ -13,16 +14,14 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
 
-from pipeline_steps.crop_faces import checked_label, crop
-from pipeline_steps.images.crop_file import Rejected
 from pipeline_steps.datasets.aflw2000 import Aflw2000
 from pipeline_steps.datasets.base import HeadPoseDataset, Sample
 from pipeline_steps.datasets.biwi import Biwi
 from pipeline_steps.datasets.w300lp import W300Lp
-from pipeline_steps.images.boxes import head_box, square_around
-from pipeline_steps.images.pictures import open_rgb
-from pipeline_steps.params.sections import CropRule, Crops
-from pipeline_steps.params.steps import CropParams
+from pipeline_steps.images.boxes import CropBox, head_box, square_around
+from pipeline_steps.images.cropping import CropFormat, Cropper, checked_label
+from pipeline_steps.images.image_files import open_rgb
+from pipeline_steps.images.rejected_file import Rejected
 from pipeline_steps.pose.geometry import mirror_rotation
 from tests.datasets.test_datasets import literature_euler
 
@@ -31,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif("HEADPOSE_REAL_DATA" not in os.environ, reason="HEADPOSE_REAL_DATA is not set"),
 ]
 
-# where each of the 68 iBUG landmarks lies in the mirror image of a face
+# the index of each of the 68 iBUG landmarks in the mirror image of a face
 _RUNS = [  # jaw, brows, bridge, nostrils, right and left eye, outer and inner lips
     *((16, -1), (26, 16)),
     *((27, 28), (28, 29), (29, 30), (30, 31)),
@@ -60,11 +59,11 @@ def aflw2000(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, 
     ],
     ids=["aflw2000", "biwi"],
 )
-def test_no_real_picture_is_rejected(tmp_path, source, archive, box, step):
+def test_no_real_image_is_rejected(tmp_path, source, archive, box, step):
     source.acquire(tmp_path, Path(os.environ["HEADPOSE_REAL_DATA"]) / archive)
-    params = CropParams(source=source, crop=CropRule(box=box), crops=Crops(size=64, context=0.1))
-    made = [crop(entry, params) for entry in list(source.entries(tmp_path))[::step]]
-    assert not [item for item in made if isinstance(item, Rejected)]
+    cropper = Cropper(source, CropBox(box=box), CropFormat(size=64, context=0.1))
+    cropped = [cropper.crop(entry) for entry in list(source.entries(tmp_path))[::step]]
+    assert not [item for item in cropped if isinstance(item, Rejected)]
 
 
 def centred(points: np.ndarray) -> np.ndarray:
@@ -99,32 +98,32 @@ def angle(a: Rotation, b: Rotation) -> float:
 
 
 def seen_rotation(points: np.ndarray, face: np.ndarray) -> Rotation:
-    """Rotation under which the face (K, 3), seen from afar, has its points at (K, 2), x right, y up."""
+    """Rotation under which the face (K, 3), seen from far away, has its points at (K, 2), x right, y up."""
     linear = np.linalg.lstsq(face - face.mean(0), points - points.mean(0), rcond=None)[0].T
     u, _, vt = np.linalg.svd(linear)
     rows = u @ np.eye(2, 3) @ vt
     return Rotation.from_matrix(np.vstack([rows, np.cross(*rows)]))
 
 
-def test_aflw2000_labels_are_what_scipy_makes_of_the_raw_angles(aflw2000):
+def test_aflw2000_labels_equal_scipys_rotations_of_the_raw_angles(aflw2000):
     assert len(aflw2000) == 300
     for image, sample in aflw2000.values():
         assert angle(Rotation.from_matrix(sample.rotation), scipy_rotation(image)) < 1e-4
         checked_label(sample)
 
 
-def test_aflw2000_labels_agree_with_the_landmarks_in_space_and_in_the_picture(aflw2000, mean_face):
-    space, picture, wrong = [], [], []
+def test_aflw2000_labels_agree_with_the_landmarks_in_space_and_in_the_image(aflw2000, mean_face):
+    space, image, wrong = [], [], []
     for image, sample in within_99(aflw2000):
         label, points = Rotation.from_matrix(sample.rotation), raw_points(image)
         space.append(angle(Rotation.align_vectors(points, mean_face)[0], label))
-        picture.append(angle(seen_rotation(points[:, :2], mean_face), label))
+        image.append(angle(seen_rotation(points[:, :2], mean_face), label))
         yaw, pitch, roll = np.radians(sample.euler_deg)
         wrong.append(
             angle(Rotation.align_vectors(points, mean_face)[0], Rotation.from_euler("ZYX", [-roll, -yaw, -pitch]))
         )
     assert np.median(space) < 2
-    assert np.median(picture) < 2
+    assert np.median(image) < 2
     assert np.percentile(space, 95) < 4 < np.percentile(wrong, 95), "the order Rz Ry Rx would not fit"
 
 
@@ -156,9 +155,9 @@ def test_the_real_pair_of_300w_lp(tmp_path, mean_face):
     }
     assert min(errors, key=lambda signs: errors[signs]) == (-1, -1, -1), "no other choice of signs fits better"
     assert errors[-1, -1, -1] < 4
-    picture = open_rgb(image)
+    image = open_rgb(image)
     for rule in ("landmarks_tight", "landmarks_loose"):
-        x0, y0, x1, y1 = square_around(head_box(sample, rule, *picture.size), 0.0, *picture.size)
+        x0, y0, x1, y1 = square_around(head_box(sample, rule, *image.size), 0.0, *image.size)
         x, y = sample.landmarks.T
         assert x0 <= x.min() <= x.max() <= x1, rule
         assert y0 <= y.min() <= y.max() <= y1, rule
@@ -189,17 +188,17 @@ def small_faces(pairs: list[tuple[Path, Sample]], box: str, margin: float) -> tu
     """Grey faces of 24 x 24 pixels, standardised (N, 576), and their yaw in degrees (N,)."""
     faces, yaws = [], []
     for image, sample in pairs:
-        picture = Image.open(image).convert("L")
-        square = square_around(head_box(sample, box, *picture.size), margin, *picture.size)
-        grey = picture.transform((96, 96), Image.Transform.EXTENT, tuple(square)).resize((24, 24), Image.Resampling.BOX)
+        image = Image.open(image).convert("L")
+        square = square_around(head_box(sample, box, *image.size), margin, *image.size)
+        grey = image.transform((96, 96), Image.Transform.EXTENT, tuple(square)).resize((24, 24), Image.Resampling.BOX)
         pixels = np.asarray(grey, float)
         faces.append(((pixels - pixels.mean()) / pixels.std()).ravel())
         yaws.append(-Rotation.from_matrix(sample.rotation).as_euler("XYZ", degrees=True)[1])
     return np.array(faces), np.array(yaws)
 
 
-def test_what_tells_yaw_on_aflw2000_tells_it_on_biwi(biwi, aflw2000):
-    """A ridge regression from pixels, learned on one set, goes along with the labels of the other."""
+def test_a_yaw_regression_learned_on_aflw2000_works_on_biwi(biwi, aflw2000):
+    """A ridge regression from pixels to yaw, fitted to one data set, correlates with the labels of the other."""
     faces, yaws = small_faces(within_99(aflw2000), "landmarks_tight", 0.1)
     weights = faces.T @ np.linalg.solve(faces @ faces.T + 1e4 * np.eye(len(faces)), yaws)
     others, expected = small_faces(list(biwi.values())[::40], "whole_image", 0.0)

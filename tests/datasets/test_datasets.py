@@ -1,4 +1,4 @@
-"""Official layouts, read from archives made here: what is read, and what is refused by name."""
+"""Official layouts, read from archives created by the tests: what is read, and what is refused."""
 
 import json
 import tarfile
@@ -30,7 +30,7 @@ def acquired(source, raw: Path, archive: Path) -> dict[str, Sample]:
 
 
 def reasons(source, raw: Path, archive: Path) -> dict[str, str]:
-    """Why each picture's label cannot be read."""
+    """The reason why each label cannot be read, by source id."""
     raw.mkdir()
     source.acquire(raw, archive)
     found = {}
@@ -42,7 +42,7 @@ def reasons(source, raw: Path, archive: Path) -> dict[str, str]:
 
 
 def scipy_matrix(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """R = Rx Ry Rz of 300W-LP from angles in degrees: SciPy's intrinsic XYZ with every sign turned."""
+    """R = Rx Ry Rz of 300W-LP from angles in degrees: SciPy's intrinsic XYZ with every sign inverted."""
     return Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True).as_matrix()
 
 
@@ -84,7 +84,7 @@ def test_biwi_reads_its_official_archive(tmp_path):
         archive.add(tmp_path / "hpdb", "hpdb")
     samples = acquired(Biwi(), tmp_path / "raw", tmp_path / "biwi.tgz")
     assert list(samples)[:3] == ["01/frame_00000", "01/frame_00001", "02/frame_00000"]
-    assert [s.subject for s in samples.values()] == ["01", "01", *["02_21"] * 4], "recorded twice: one person"
+    assert [s.subject for s in samples.values()] == ["01", "01", *["02_21"] * 4], "two recordings of one subject"
     for sample, matrix in zip(samples.values(), rotations, strict=True):
         np.testing.assert_allclose(matrix_to_euler(sample.rotation), literature_euler(matrix), atol=1e-4)
         # (25 - 25, 50, 1000) mm through focal length 500: the centre (320, 265), 120 mm are 60 pixels
@@ -107,11 +107,11 @@ def test_broken_poses_of_biwi_are_named(tmp_path):
         pose.unlink() if content is None else pose.write_text(content)
     found = reasons(Biwi(), tmp_path / "raw", tmp_path / "hpdb")
     assert [found[f"{p.parent.name}/{p.name.removesuffix('_pose.txt')}"] for p in poses] == [
-        "frame_00000_pose.txt holds 5 numbers, expected 12",
-        "frame_00001_pose.txt holds something else than numbers (could not convert string to float: 'one')",
-        "frame_00000_pose.txt holds 0 numbers, expected 12",
-        "frame_00001_pose.txt holds 13 numbers, expected 12",
-        "frame_00000_pose.txt holds something else than numbers (could not convert string to float: '\\x00\\x01')",
+        "frame_00000_pose.txt has 5 numbers, expected 12",
+        "frame_00001_pose.txt does not consist of numbers (could not convert string to float: 'one')",
+        "frame_00000_pose.txt has 0 numbers, expected 12",
+        "frame_00001_pose.txt has 13 numbers, expected 12",
+        "frame_00000_pose.txt does not consist of numbers (could not convert string to float: '\\x00\\x01')",
         "frame_00001_pose.txt is missing",
     ]
 
@@ -119,7 +119,7 @@ def test_broken_poses_of_biwi_are_named(tmp_path):
 def test_a_broken_calibration_of_biwi_stops_the_step(tmp_path):
     make_biwi(tmp_path, calibrated=True)
     (tmp_path / "hpdb/02/rgb.cal").write_text("500 0 320")
-    with pytest.raises(UserError, match=r"02/rgb.cal: not a calibration of BIWI"):
+    with pytest.raises(UserError, match=r"02/rgb.cal: not a BIWI calibration"):
         acquired(Biwi(), tmp_path / "raw", tmp_path / "hpdb")
 
 
@@ -201,13 +201,13 @@ def test_broken_annotations_are_named(tmp_path):
     savemat(folder / "image00009.mat", good)
     Image.new("RGB", (450, 450)).save(folder / "image00009.jpg")
     make_view(folder, "image00010", **good)
-    whole = (folder / "image00010.mat").read_bytes()
-    (folder / "image00010.mat").write_bytes(whole[: len(whole) // 2])
+    intact = (folder / "image00010.mat").read_bytes()
+    (folder / "image00010.mat").write_bytes(intact[: len(intact) // 2])
     found = reasons(Aflw2000(), tmp_path / "raw", folder)
-    assert found["image00001"] == "image00001.mat: Pose_Para holds NaN or infinity"
+    assert found["image00001"] == "image00001.mat: Pose_Para contains NaN or infinity"
     assert found["image00002"] == "image00002.mat: Pose_Para has shape (1, 2), expected (1, 3) numbers"
     assert found["image00003"] == "image00003.mat has no pt3d_68"
-    assert found["image00004"] == "image00004.mat: pt3d_68 holds NaN or infinity"
+    assert found["image00004"] == "image00004.mat: pt3d_68 contains NaN or infinity"
     assert found["image00005"].startswith("image00005.mat: Pose_Para has shape")
     assert found["image00008"] == "image00008.mat is missing"
     assert found["image00009"] == "image00009.mat has no Pose_Para"
@@ -227,7 +227,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, source):
     if source.kind == "image_folder":
         assert not list(source.entries(raw))
         return
-    with pytest.raises(UserError, match="this is not the layout of"):
+    with pytest.raises(UserError, match="it does not have the layout of"):
         list(source.entries(raw))
 
 
@@ -236,10 +236,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path, source):
 
 def make_pointing04(folder: Path, names: list[str], box: str = "Face\n\n190\n140\n80\n100") -> Path:
     for name in names:
-        person = folder / f"Person{name.removeprefix('personne').removeprefix('person')[:2]}"
-        person.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (384, 288)).save(person / f"{name}.jpg")
-        (person / f"{name}.txt").write_text(f"{name}.jpg\n{box}\n")
+        subject = folder / f"Person{name.removeprefix('personne').removeprefix('person')[:2]}"
+        subject.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (384, 288)).save(subject / f"{name}.jpg")
+        (subject / f"{name}.txt").write_text(f"{name}.jpg\n{box}\n")
     return folder
 
 
@@ -269,16 +269,16 @@ def test_broken_files_of_pointing04_are_named(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     Pointing04().acquire(raw, folder)
-    said = {}
+    errors = {}
     for entry in Pointing04().entries(raw):
         try:
             Pointing04().read(entry)
         except ValueError as error:
-            said[entry.image.stem] = str(error)
-    assert "not an image name, `Face` and four numbers" in said["person01146+0+0"]
-    assert said["person01120-30+0"] == "person01120-30+0.txt is missing"
-    assert "number 99 is not tilt +0, pan +0" in said["person01199+0+0"]
-    assert "person01107-60+0" not in said
+            errors[entry.image.stem] = str(error)
+    assert "not an image name, `Face` and four numbers" in errors["person01146+0+0"]
+    assert errors["person01120-30+0"] == "person01120-30+0.txt is missing"
+    assert "number 99 is not tilt +0, pan +0" in errors["person01199+0+0"]
+    assert "person01107-60+0" not in errors
 
 
 # DAD-3DHeads
@@ -297,7 +297,7 @@ def make_dad3dheads(folder: Path, annotations: dict[str, object]) -> Path:
 
 
 def official_rpy(model_view: np.ndarray) -> np.ndarray:
-    """Yaw, pitch, roll in degrees as benchmark.py and calculate_rpy of PinataFarms/DAD-3DHeads get them."""
+    """Yaw, pitch, roll in degrees as benchmark.py and calculate_rpy of PinataFarms/DAD-3DHeads compute them."""
     turned = (np.diag([1.0, -1, -1, 1]) @ model_view)[:3, :3]
     x, y, z = Rotation.from_matrix(turned.T).as_euler("xyz", degrees=True)
     return (np.array([y, x - 180, z]) + 180) % 360 - 180
@@ -326,7 +326,7 @@ def test_broken_annotations_of_dad3dheads_are_named(tmp_path):
         "a.json: model_view_matrix is not 4 x 4 numbers",
         "b.json: model_view_matrix is not 4 x 4 numbers",
         "annotations/c.json is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))",
-        "annotations/d.json is no annotation",
+        "annotations/d.json is not an annotation",
     ]
     (folder / "val/val.json").write_text('[{"item": 1}]')
     with pytest.raises(UserError, match=r"val.json: not an index of DAD-3DHeads"):
@@ -389,19 +389,19 @@ def test_own_images_from_an_archive(tmp_path):
 @pytest.mark.parametrize(
     ("csv", "message"),
     [
-        ("path,yaw,pitch\n", "column 'roll' is missing beside yaw, pitch, roll"),
+        ("path,yaw,pitch\n", "column 'roll' is missing; all of yaw, pitch, roll are needed"),
         ("path,yaw,pitch,rol\n", "unknown column 'rol'"),
         ("path,subject\n", "needs a column `path`, and either yaw, pitch, roll or r00"),
         ("yaw,pitch,roll\n", "needs a column `path`"),
         ("path,yaw,pitch,roll,r00\n", "needs a column `path`, and either"),
-        ("path,yaw,pitch,roll,x0,y0\n", "column 'x1' is missing beside x0, y0, x1, y1"),
+        ("path,yaw,pitch,roll,x0,y0\n", "column 'x1' is missing; all of x0, y0, x1, y1 are needed"),
         ("", "not a readable CSV"),
-        ("path,yaw,pitch,roll\n../../etc/passwd,1,2,3\n", "lies outside the folder"),
-        ("path,yaw,pitch,roll\n/etc/passwd,1,2,3\n", "lies outside the folder"),
-        (None, "no labels.csv in it; add it, or set source.labels to its name or to null"),
+        ("path,yaw,pitch,roll\n../../etc/passwd,1,2,3\n", "is outside the folder"),
+        ("path,yaw,pitch,roll\n/etc/passwd,1,2,3\n", "is outside the folder"),
+        (None, "no labels.csv in it; add it, or set source.labels to the name of your CSV, or to null"),
     ],
 )
-def test_a_wrong_table_stops_the_step_and_says_why(tmp_path, csv, message):
+def test_a_wrong_table_stops_the_step_with_the_reason(tmp_path, csv, message):
     with pytest.raises(UserError) as error:
         acquired(ImageFolder(), tmp_path / "raw", folder_with(tmp_path, csv))
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""Ten thousand damaged label files, through the crop step: each is read, or refused in one line that says why."""
+"""Ten thousand corrupt label files in the crop step: each is read, or refused with the reason in one line."""
 
 import csv
 import io
@@ -26,24 +26,24 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.params.steps import CropParams
 from stand_ins.annotations import face_model_fields, mat_file
 from stand_ins.biwi import calibration, draw_rig
-from stand_ins.heads import Framed
+from stand_ins.camera import OffCentreView
 from stand_ins.pointing04 import POSES, face_file
 from tests.mutations import mutated
 
 WIDTH, HEIGHT = 64, 48
 BOX = np.array([20.0, 12, 44, 36])
 MOST_MEMORY = 512 << 20
-"""Bytes that the reading of any of these files may need."""
+"""Bytes that reading any of these files may need."""
 
 LONGEST = 60
-"""Seconds of computing after which a test's files count as having made a reader hang; it needs some 5."""
+"""Seconds of computing after which a reader counts as hanging; a test needs about 5."""
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of damaged numbers
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of corrupt numbers
 
 
 @pytest.fixture(autouse=True)
 def little_memory() -> Iterator[None]:
-    """Larger allocations end in MemoryError, which no reader may catch."""
+    """Larger allocations raise MemoryError, which no reader may catch."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MOST_MEMORY, before[1]))
@@ -53,7 +53,7 @@ def little_memory() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def little_time() -> Iterator[None]:
-    """A reader that hangs is interrupted, by what no reader may catch."""
+    """A reader that hangs is interrupted by an exception that no reader may catch."""
     before = signal.signal(signal.SIGVTALRM, lambda *_: pytest.fail(f"not done after {LONGEST} s of computing"))
     signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
     yield
@@ -61,7 +61,7 @@ def little_time() -> Iterator[None]:
     signal.signal(signal.SIGVTALRM, before)
 
 
-# Valid files
+# valid files
 
 
 def rotation_of(rng: np.random.Generator) -> np.ndarray:
@@ -69,8 +69,8 @@ def rotation_of(rng: np.random.Generator) -> np.ndarray:
 
 
 def mat(rng: np.random.Generator) -> bytes:
-    """As in 300W-LP and AFLW2000-3D; half of them not compressed, so that damage reaches the fields themselves."""
-    view = Framed(rotation_of(rng), np.array([0, 0, -1.0]), 60.0, WIDTH, HEIGHT, np.array([WIDTH, HEIGHT]) / 2)
+    """As in 300W-LP and AFLW2000-3D; half of them uncompressed, so that changes reach the fields themselves."""
+    view = OffCentreView(rotation_of(rng), np.array([0, 0, -1.0]), 60.0, WIDTH, HEIGHT, np.array([WIDTH, HEIGHT]) / 2)
     points = rng.uniform([[20], [12], [-9]], [[44], [36], [9]], (3, 68))
     fields = face_model_fields(rng, view) | {"pt2d": points[:2], "pt3d_68": points.astype(np.float32)}
     if rng.random() < 0.5:
@@ -139,12 +139,12 @@ def parquet(rng: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-# The crop step
+# the crop step
 
 
 @dataclass
 class World:
-    """A data set in a folder, cropped as often as one likes."""
+    """A data set in a folder, which can be cropped repeatedly."""
 
     folder: Path
     source: dict[str, Any]
@@ -162,17 +162,20 @@ class World:
             self.set = self.folder / "set"
             self.set.mkdir()
             self.params.source.acquire(self.raw, self.set)
-        Image.linear_gradient("L").resize((WIDTH, HEIGHT)).convert("RGB").save(self.folder / "picture.jpg")
+        Image.linear_gradient("L").resize((WIDTH, HEIGHT)).convert("RGB").save(self.folder / "image.jpg")
 
     def add(self, name: str, content: bytes | None = None) -> Path:
-        """Put a file there, the picture where no content is given."""
+        """Write a file; an image if no content is given."""
         path = self.set / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content) if content is not None else path.hardlink_to(self.folder / "picture.jpg")
+        path.write_bytes(content) if content is not None else path.hardlink_to(self.folder / "image.jpg")
         return path
 
     def cropped(self) -> tuple[set[str], dict[str, str]] | None:
-        """Who was kept, and why the others were not; None where the set is refused, with no crops left behind."""
+        """Source ids of the crops, and the reason for every rejected image; None where the data set is refused.
+
+        Checks that messages are clear, labels valid, and no crops left behind by a refusal.
+        """
         (self.crops / "crops.h5").unlink(missing_ok=True)
         refusal = None
         try:
@@ -197,18 +200,18 @@ class World:
 
 
 def assert_clear(message: str) -> None:
-    """One line that can be read and printed."""
+    """One printable line."""
     assert 0 < len(message.encode()) < 1000
     assert len(message.splitlines()) == 1
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Label files of single pictures: where the n-th picture and its label lie, and what a valid label holds."""
+    """Label files of single images: the path of the n-th image and of its label, and the content of a valid label."""
 
     source: dict[str, Any]
     box: str
-    picture: Callable[[int], str]
+    image: Callable[[int], str]
     label: Callable[[str], str]
     valid: Callable[[np.random.Generator], bytes]
     count: int
@@ -216,7 +219,7 @@ class Labels:
 
 
 def beside(suffix: str) -> Callable[[str], str]:
-    return lambda picture: picture.removesuffix(".jpg") + suffix
+    return lambda image: image.removesuffix(".jpg") + suffix
 
 
 PER_PICTURE = {
@@ -228,7 +231,7 @@ PER_PICTURE = {
         {"kind": "biwi"},
         "projected_head",
         lambda n: f"01/frame_{n:05d}_rgb.jpg",
-        lambda picture: picture.replace("_rgb.jpg", "_pose.txt"),
+        lambda image: image.replace("_rgb.jpg", "_pose.txt"),
         pose_txt,
         2300,
         {"01/rgb.cal": rgb_cal(np.random.default_rng(0))},
@@ -245,7 +248,7 @@ PER_PICTURE = {
         {"kind": "dad3dheads"},
         "given_box",
         lambda n: f"train/images/{n:06d}.png",
-        lambda picture: picture.replace("images", "annotations").replace(".png", ".json"),
+        lambda image: image.replace("images", "annotations").replace(".png", ".json"),
         dad_annotation,
         1500,
         {"train/train.json": dad_index(np.random.default_rng(0), 1500)},
@@ -254,15 +257,15 @@ PER_PICTURE = {
 
 
 @pytest.mark.parametrize("name", PER_PICTURE)
-def test_a_damaged_label_is_read_or_its_picture_is_rejected(tmp_path, name):
+def test_a_corrupt_label_is_read_or_its_image_is_rejected(tmp_path, name):
     labels, rng = PER_PICTURE[name], np.random.default_rng(1)
     world = World(tmp_path, labels.source, labels.box)
     for place, content in labels.others.items():
         world.add(place, content)
     for n in range(labels.count):
-        picture = labels.picture(n)
-        world.add(picture)
-        world.add(labels.label(picture), mutated(rng, labels.valid(rng)))
+        image = labels.image(n)
+        world.add(image)
+        world.add(labels.label(image), mutated(rng, labels.valid(rng)))
     kept, rejected = world.cropped()
     assert len(kept) + len(rejected) == labels.count
     assert len(kept) > labels.count / 100
@@ -270,8 +273,8 @@ def test_a_damaged_label_is_read_or_its_picture_is_rejected(tmp_path, name):
 
 
 @pytest.mark.parametrize("stored_as", [0, 8, 14, 100, 255])
-def test_a_storage_type_that_holds_no_numbers_rejects_the_picture(tmp_path, stored_as):
-    """In SciPy's reader it ends the whole process by a segmentation fault."""
+def test_a_storage_type_without_numbers_rejects_the_image(tmp_path, stored_as):
+    """It crashes SciPy's reader with a segmentation fault."""
     world = World(tmp_path, {"kind": "aflw2000"}, "landmarks_loose")
     for name in ("image00001", "image00002"):
         world.add(f"AFLW2000/{name}.jpg")
@@ -288,13 +291,13 @@ def test_a_storage_type_that_holds_no_numbers_rejects_the_picture(tmp_path, stor
 
 @dataclass(frozen=True)
 class Listing:
-    """A file that speaks for a whole set, of four pictures."""
+    """A file with the labels of an entire data set, of four images."""
 
     source: dict[str, Any]
     box: str
     place: str
     valid: Callable[[np.random.Generator], bytes]
-    picture: Callable[[int], str]
+    image: Callable[[int], str]
     count: int
     others: dict[str, bytes] = field(default_factory=dict)
 
@@ -343,11 +346,11 @@ PER_SET = {
 
 
 @pytest.mark.parametrize("name", PER_SET)
-def test_a_damaged_listing_is_read_or_refused(tmp_path, name):
+def test_a_corrupt_listing_is_read_or_refused(tmp_path, name):
     listing, rng = PER_SET[name], np.random.default_rng(2)
     world = World(tmp_path, listing.source, listing.box)
     for n in range(4):
-        world.add(listing.picture(n))
+        world.add(listing.image(n))
     for place, content in listing.others.items():
         world.add(place, content)
     outcomes = []
@@ -357,8 +360,8 @@ def test_a_damaged_listing_is_read_or_refused(tmp_path, name):
     assert listing.count / 10 < outcomes.count(None) < 0.95 * listing.count
 
 
-class MakesFolder:
-    """Makes the folder when it is unpickled."""
+class CreatesFolder:
+    """Creates the folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -372,15 +375,15 @@ class MakesFolder:
     [*PER_PICTURE.values(), *PER_SET.values()],
     ids=[*PER_PICTURE, *(f"listing of {name}" for name in PER_SET)],
 )
-def test_code_in_a_label_file_is_not_run(tmp_path, layout):
+def test_code_in_a_label_file_is_not_executed(tmp_path, layout):
     world, trace = World(tmp_path, layout.source, layout.box), tmp_path / "trace"
-    world.add(layout.picture(0))
+    world.add(layout.image(0))
     for place, content in layout.others.items():
         world.add(place, content)
-    place = layout.place if isinstance(layout, Listing) else layout.label(layout.picture(0))
+    place = layout.place if isinstance(layout, Listing) else layout.label(layout.image(0))
     call = f"__import__('os').mkdir({str(trace)!r})"
     for content in (
-        *(pickle.dumps(MakesFolder(trace), protocol) for protocol in (0, pickle.HIGHEST_PROTOCOL)),
+        *(pickle.dumps(CreatesFolder(trace), protocol) for protocol in (0, pickle.HIGHEST_PROTOCOL)),
         *(text.encode() for text in (call, f"@{call}", f"!!python/object/apply:os.mkdir [{trace}]")),
     ):
         world.add(place, content)
@@ -397,7 +400,7 @@ LABEL = {".txt": face_file("x.jpg", BOX), ".mat": mat(np.random.default_rng(0))}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_damaged_file_name_is_read_or_refused(tmp_path, name):
+def test_a_corrupt_file_name_is_read_or_refused(tmp_path, name):
     (source, place, valid, count), rng = NAMES[name], np.random.default_rng(3)
     world = World(tmp_path, source, "whole_image")
     for _ in range(count):

@@ -18,7 +18,7 @@ DOUBLE, CLASS_OF_THE_FIRST = 6, 144
 
 @given(numbers, types, types, st.integers(3, 7), st.sampled_from([2, 3]), st.booleans(), st.booleans(), st.booleans())
 def test_a_mat_file_is_read_as_scipy_reads_it(numbers, pose_type, type_, width, rows, compressed, by_column, shrunk):
-    """shrunk: doubles that are whole and small, stored as MATLAB stores them, in fewer bytes."""
+    """shrunk: doubles with small integer values, which MATLAB stores in fewer bytes."""
     pose = numbers[:1, :width].astype("u1" if shrunk else pose_type)
     points = np.asarray(numbers[:rows].astype(type_), order="F" if by_column else "C")
     fields = {"Pose_Para": pose, "other": {"a": ["b", 1]}, "text": "Pose_Para", "pt2d": points, "empty": np.empty(0)}

@@ -49,12 +49,12 @@ def portrait(seed: int) -> Image.Image:
 
 
 def test_a_pretext_task_is_one_file_and_an_arm_three_lines(repository: Repository, finished: World):
-    for name in ("data", "results/tiny/finetune/baseline", "results/tiny/evaluate/rendered/baseline"):
+    for name in ("data", "results/tiny/default/finetune/baseline", "results/tiny/default/evaluate/test/rendered/baseline"):
         shutil.copytree(finished.folder / name, repository.folder / name)
     written(repository, "pipeline_steps/pretext/mirrored.py", "studies/mirrored.yaml")
     (run,) = commands("mirrored")
     repository(*run)
-    results = repository.folder / "results/tiny"
+    results = repository.folder / "results/tiny/default"
     table = pd.read_csv(results / "compare/mirrored/table.csv")
     assert set(table["arm"]) == {"baseline", "pretrained_mirrored", "hybrid_mirrored"}
     for folder in ("pretrain/mirrored", "finetune/hybrid_mirrored"):
@@ -87,8 +87,8 @@ def test_a_data_set_is_one_file(repository: Repository):
         # y is up and +yaw turns the face to the image's left, against SciPy's rotation about y
         turned = Rotation.from_euler("y", [[-yaws[name]] for name in crops.source_ids], degrees=True).as_matrix()
         np.testing.assert_allclose(crops.rotation, turned, atol=1e-6)
-    predictions = repository.folder / "results/portraits/evaluate/portraits/baseline/seed0/predictions.parquet"
-    assert len(pd.read_parquet(predictions)) == 4 * 3
+    evaluation = repository.folder / "results/portraits/default/evaluate/test/portraits/baseline/seed0"
+    assert len(pd.read_parquet(evaluation / "predictions.parquet")) == 4 * 3
     assert (repository.folder / "data/cards/portraits-32px/card.html").exists()
 
 
@@ -134,6 +134,7 @@ def test_a_box_beside_its_picture_is_said_with_the_way_out(repository: Repositor
     assert stated.replace("anna/001.jpg", rows[0]["path"]).replace("64px", "32px").replace("\n", " ") in said
 
 
-def test_the_overlays_are_whole():
-    for name in ("mirrored", "portraits", "photos"):
-        assert name in yaml.safe_load(FILES[f"studies/{name}.yaml"]).values()
+def test_every_example_of_a_study_is_complete():
+    assert "mirrored" in yaml.safe_load(FILES["studies/mirrored.yaml"])["questions"]
+    for name in ("portraits", "photos"):
+        assert yaml.safe_load(FILES[f"studies/{name}.yaml"])["study"] == name

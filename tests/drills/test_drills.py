@@ -1,4 +1,4 @@
-"""A drill disturbs a study as often as it is told to, however fast that is, and believes in equal files alone."""
+"""A drill disturbs a study as often as requested, however fast it is, and accepts only equal files."""
 
 import random
 import subprocess
@@ -15,14 +15,14 @@ AT_ONCE, LATE = 0.0, 600.0
 
 
 class Rehearsal(World):
-    """Processes in place of snakemake: the first ones are long where `lasting` says so, all others end at once."""
+    """Processes instead of snakemake: the first ones take long where `lasting` says so, all others end at once."""
 
     def __init__(self, folder: Path, *lasting: bool, code: int = 0, made: bytes = b"weights") -> None:
         super().__init__(folder)
         self.lasting, self.code, self.made = list(lasting), code, made
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """A process that makes one file; it unlocks at once."""
+        """A process that writes one file; `--unlock` ends at once."""
         path = self.folder / "results/model.safetensors"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.made)
@@ -34,7 +34,7 @@ class Rehearsal(World):
 
 
 class Moments(random.Random):
-    """Chance that strikes at given moments."""
+    """A random generator that returns given moments."""
 
     def __init__(self, *moments: float) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def kill(process: "subprocess.Popen[bytes]") -> dict[str, str | int]:
     return {"killed": "everything"}
 
 
-def test_a_study_that_ends_early_is_compared_and_begins_anew(tmp_path: Path):
+def test_a_study_that_ends_early_is_compared_and_started_from_scratch(tmp_path: Path):
     alone, disturbed = Rehearsal(tmp_path / "alone"), Rehearsal(tmp_path / "disturbed", True, False, True)
     outcome = disturbed_outcome(alone, disturbed, 2, (0, 0), Moments(AT_ONCE, LATE, AT_ONCE), kill)
     assert outcome.rows["killed"].tolist() == ["everything"] * 2
@@ -58,7 +58,7 @@ def test_a_study_that_ends_early_is_compared_and_begins_anew(tmp_path: Path):
     assert "of each of 2 runs equal those" in outcome.in_words()
 
 
-def test_what_strikes_between_two_steps_does_not_count(tmp_path: Path):
+def test_a_disturbance_between_two_steps_does_not_count(tmp_path: Path):
     alone, disturbed = Rehearsal(tmp_path / "alone"), Rehearsal(tmp_path / "disturbed", True, True)
     struck = iter([None, {"killed": "step"}])
 
@@ -68,12 +68,12 @@ def test_what_strikes_between_two_steps_does_not_count(tmp_path: Path):
 
     outcome = disturbed_outcome(alone, disturbed, 1, (0, 0), Moments(AT_ONCE, AT_ONCE), strike)
     assert outcome.rows["killed"].tolist() == ["step"]
-    assert "then it ran to its end" in outcome.ending
+    assert "then it was completed" in outcome.ending
 
 
-def test_a_drill_fails_where_the_files_differ_or_snakemake_fails_by_itself(tmp_path: Path):
+def test_a_drill_fails_if_files_differ_or_snakemake_fails_by_itself(tmp_path: Path):
     alone, other = Rehearsal(tmp_path / "alone"), Rehearsal(tmp_path / "other", True, made=b"weighty")
-    with pytest.raises(UserError, match=r"these differ in .*alone and .*other; .*: results/model.safetensors"):
+    with pytest.raises(UserError, match=r"these results differ in .*alone and .*other; .*: results/model.safetensors"):
         disturbed_outcome(alone, other, 1, (0, 0), Moments(AT_ONCE), kill)
     failing = Rehearsal(tmp_path / "failing", code=1)
     with pytest.raises(UserError, match="snakemake failed by itself after 0 of 1"):

@@ -24,17 +24,17 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_table_has_a_row_per_arm_with_the_baseline_first(finished: World):
-    table = pd.read_csv(finished.folder / "results/tiny/compare/table.csv")
+    table = pd.read_csv(finished.folder / "results/tiny/default/compare/table.csv")
     assert table["arm"].iloc[0] == "baseline"
     assert set(table["arm"]) == {"baseline", "pretrained", "hybrid", "pretrained_hybrid"}
     assert table[["yaw", "pitch", "roll"]].mean(axis=1).to_numpy() == pytest.approx(table["mae"].to_numpy())
 
 
 def test_errors_in_the_table_are_those_of_the_predictions(finished: World):
-    table = pd.read_csv(finished.folder / "results/tiny/compare/table.csv").set_index("arm")
+    table = pd.read_csv(finished.folder / "results/tiny/default/compare/table.csv").set_index("arm")
     for arm in table.index:
         predictions = pd.read_parquet(
-            finished.folder / f"results/tiny/evaluate/rendered/{arm}/seed0/predictions.parquet"
+            finished.folder / f"results/tiny/default/evaluate/test/rendered/{arm}/seed0/predictions.parquet"
         )
         assert len(predictions) == 8
         assert predictions["geodesic_deg"].mean() == pytest.approx(table.loc[arm, "geodesic"], abs=1e-4)
@@ -42,8 +42,8 @@ def test_errors_in_the_table_are_those_of_the_predictions(finished: World):
 
 def evaluated_again(finished: World, folder: Path, **changed: object) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (N, 3, 3) of the test images' heads, by the hybrid arm evaluated in another way; and the images."""
-    study, data = finished.folder / "results/tiny", finished.folder / "data"
-    recipe = json.loads((study / "evaluate/rendered/hybrid/seed0/recipe.json").read_text())
+    study, data = finished.folder / "results/tiny/default", finished.folder / "data"
+    recipe = json.loads((study / "evaluate/test/rendered/hybrid/seed0/recipe.json").read_text())
     recipe["params"]["evaluate"] |= changed
     (folder / "recipe.json").write_text(json.dumps(recipe))
     crops, model = data / "crops/rendered-32px/crops.h5", study / "finetune/hybrid/seed0/model.safetensors"
@@ -59,7 +59,7 @@ def evaluated_again(finished: World, folder: Path, **changed: object) -> tuple[n
 
 def seen_in(finished: World, images: np.ndarray) -> Rotation:
     """What the hybrid arm sees in crops uint8 (N, S, S, 3)."""
-    network, _ = load_model(finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors")
+    network, _ = load_model(finished.folder / "results/tiny/default/finetune/hybrid/seed0/model.safetensors")
     with torch.inference_mode():
         return Rotation.from_matrix(network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).double())
 
@@ -89,13 +89,13 @@ def test_parts_of_the_split_share_nobody(finished: World):
     assert not set(who["train"]) & set(who["validation"])
     assert not set(who["test"]) & set(who["validation"])
     assert [len(split[part]) for part in ("train", "validation", "test")] == [16, 8, 8]
-    run = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/run.json").read_text())
+    run = json.loads((finished.folder / "results/tiny/default/finetune/hybrid/seed0/run.json").read_text())
     assert (run["labelled_subjects"], run["labelled_images"]) == (3, 12)
     assert run["backbone_passes"] == 16, "one batch of 8 of the 12 labelled images, and its shuffled copies"
 
 
 def test_a_probe_of_the_frozen_features_accompanies_the_pretraining(finished: World):
-    folder = finished.folder / "results/tiny/pretrain/rotation/seed0"
+    folder = finished.folder / "results/tiny/default/pretrain/rotation/seed0"
     assert 0 < json.loads((folder / "run.json").read_text())["untrained_probe_mae_deg"] < 90
     assert 0 < pd.read_csv(folder / "history.csv")["val_probe_mae_deg"].iloc[0] < 90
 
@@ -146,6 +146,6 @@ def test_a_cut_off_crop_file_is_named_with_the_way_out(finished: World, tmp_path
     command += ["--crops", str(tmp_path / "crops.h5"), "--output", str(tmp_path / "split")]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 1
-    assert "crops.h5: not a whole crop file" in done.stderr
+    assert "crops.h5: not a complete crop file" in done.stderr
     assert "delete it and run snakemake again" in done.stderr
     assert not (tmp_path / "split").exists()

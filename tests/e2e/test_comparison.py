@@ -1,5 +1,6 @@
 """A question with several label budgets, and the page of results, through the workflow."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +14,14 @@ from workflow.commands.results_page.page import render
 pytestmark = pytest.mark.e2e
 
 BUDGETS = {
-    "question": "labels",
-    "seeds": [0, 1],
-    "arms": {"hybrid": None, "pretrained_hybrid": None},
-    "variations": {"few": {"labels": {"subjects": 1}}, "more": {"labels": {"subjects": 3}}},
+    "questions": {
+        "labels": {
+            "asks": "How many labels does pre-training save?",
+            "seeds": [0, 1],
+            "arms": ["baseline", "pretrained"],
+            "variations": {"few": {"labels": {"subjects": 1}}, "more": {"labels": {"subjects": 3}}},
+        }
+    }
 }
 
 
@@ -24,7 +29,7 @@ def test_label_budgets_make_curves(copy: World, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HEADPOSE_TRACKING", "off")
     done = copy.snakemake(overlay=BUDGETS)
     assert done.returncode == 0, done.stdout + done.stderr
-    made = copy.folder / "results/tiny/compare/labels"
+    made = copy.folder / "results/tiny/default/compare/labels"
     table = pd.read_csv(made / "table.csv")
     assert {(row.arm, row.baseline) for row in table.itertuples()} == {
         (f"{arm}-{variation}", f"baseline-{variation}")
@@ -40,7 +45,7 @@ def test_label_budgets_make_curves(copy: World, tmp_path: Path, monkeypatch: pyt
     again = copy.snakemake("--dry-run", overlay=BUDGETS)
     assert "Nothing to be done" in again.stdout + again.stderr
     calls = ("design", "table", "costs", "probes", "worst", "label_curve", "labels_saved")
-    template = "\n\n".join(f'{{{{ {call}("tiny", "labels") }}}}' for call in calls)
+    template = "\n\n".join(f'{{{{ {call}("tiny/default", "labels") }}}}' for call in calls)
     page = render(template, Facts(tmp_path / "docs", copy.folder / "results"))
     assert "- **Seeds** 0, 1. **Trained on** rendered, pre-trained on rendered." in page
     assert "| 4 images of 1 person " in page
@@ -49,13 +54,13 @@ def test_label_budgets_make_curves(copy: World, tmp_path: Path, monkeypatch: pyt
 
 def test_the_page_of_a_finished_study(finished: World, tmp_path: Path):
     calls = ("design", "table", "costs", "probes", "worst")
-    figure = '{{ figure("tiny", "", "rendered_cumulative_error", "Errors") }}'
-    template = "\n\n".join([*(f'{{{{ {call}("tiny") }}}}' for call in calls), figure])
+    figure = '{{ figure("tiny/default", "", "rendered_cumulative_error", "Errors") }}'
+    template = "\n\n".join([*(f'{{{{ {call}("tiny/default") }}}}' for call in calls), figure])
     page = render(template, Facts(tmp_path / "docs", finished.folder / "results"))
-    assert (finished.folder / "results/tiny/compare/table.md").read_text().strip() in page
+    assert (finished.folder / "results/tiny/default/compare/table.md").read_text().strip() in page
     assert "| hybrid            | random        | 0.3 puzzling       | 12 images of 3 people |" in page
     assert "- **rendered**, images: 16 of 4 people to train on" in page
-    assert (tmp_path / "docs/figures/tiny-rendered_cumulative_error.svg").exists()
+    assert (tmp_path / "docs/figures/tiny/default/rendered_cumulative_error.svg").exists()
     assert "nan" not in page
 
 
@@ -64,13 +69,30 @@ def test_tables_are_utf8_whatever_the_locale(copy: World, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)  # Python then takes files to be ASCII
     done = copy.snakemake(overlay={"compare": {"confidence": 0.9}})
     assert done.returncode == 0, done.stdout + done.stderr
-    table = (copy.folder / "results/tiny/compare/table.md").read_text("utf-8")
+    table = (copy.folder / "results/tiny/default/compare/table.md").read_text("utf-8")
     assert "\N{PLUS-MINUS SIGN}" in table
     assert "90% confidence" in table
 
 
+def test_several_baselines_reach_the_metrics_and_the_report(copy: World):
+    done = copy.snakemake(overlay={"compare": {"baselines": ["baseline", "pretrained"]}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = copy.folder / "results/tiny/default"
+    table = pd.read_csv(results / "compare/table.csv").set_index(["baseline", "arm"])
+    assert len(table) == 2 * 4
+    mae = table["mae"].groupby("arm").first()
+    metrics = json.loads((results / "compare/metrics.json").read_text())["rendered"]["hybrid"]
+    report = (results / "report/report.html").read_text("utf-8")
+    for baseline in ("baseline", "pretrained"):
+        reduction = 100 * (1 - mae["hybrid"] / mae[baseline])
+        assert table.loc[(baseline, "hybrid"), "reduction"] == pytest.approx(reduction)
+        assert metrics[f"against_{baseline}"]["reduction"] == pytest.approx(reduction)
+        assert f"verdict against {baseline}" in report
+        assert f"{reduction:+.1f}% (" in report
+
+
 def test_costs_and_probes_are_those_of_the_trainings(finished: World):
-    results = finished.folder / "results/tiny"
+    results = finished.folder / "results/tiny/default"
     costs = pd.read_csv(results / "compare/costs.csv").set_index("arm")
     for arm, pretext in (("baseline", None), ("pretrained", "rotation"), ("hybrid", None)):
         run = yaml.safe_load((results / f"finetune/{arm}/seed0/run.json").read_text())
@@ -91,7 +113,7 @@ def test_outputs_of_the_comparison_follow_from_the_parameters(finished: World):
     change = {"compare": {"confidence": 0.9}}
     both = outputs(change)
     assert "probes.csv" in both
-    assert "--pretraining results/tiny/pretrain/rotation/seed0" in both
+    assert "--pretraining results/tiny/default/pretrain/rotation/seed0" in both
     assert "label_curve" not in both
     neither = outputs(change | {"arms": {"pretrained": None, "pretrained_hybrid": None}})
     assert "probe" not in neither

@@ -19,9 +19,9 @@ CUT_OFF = {
         **{"crop_faces": 1, "split_dataset": 1, "describe_dataset": 1, "pretrain": 1, "finetune": 4, "evaluate": 4},
         **AFTER,
     },
-    "results/tiny/pretrain/rotation/seed0/encoder.safetensors": {"pretrain": 1, "finetune": 2, "evaluate": 2, **AFTER},
-    "results/tiny/finetune/hybrid/seed0/recipe.json": {"finetune": 1, "evaluate": 1, **AFTER},
-    "results/tiny/evaluate/rendered/hybrid/seed0/predictions.parquet": {"evaluate": 1, **AFTER},
+    "results/tiny/default/pretrain/rotation/seed0/encoder.safetensors": {"pretrain": 1, "finetune": 2, "evaluate": 2, **AFTER},
+    "results/tiny/default/finetune/hybrid/seed0/recipe.json": {"finetune": 1, "evaluate": 1, **AFTER},
+    "results/tiny/default/evaluate/test/rendered/hybrid/seed0/predictions.parquet": {"evaluate": 1, **AFTER},
 }
 
 
@@ -49,10 +49,10 @@ def test_a_broken_test_archive_stops_a_study_before_its_trainings(copy: World, t
 
 
 def test_an_evaluation_that_was_written_to_is_not_compared(copy: World):
-    metrics = copy.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json"
+    metrics = copy.folder / "results/tiny/default/evaluate/test/rendered/hybrid/seed0/metrics.json"
     text = metrics.read_text()
     metrics.write_text(text.replace("1", "2"))
-    done = copy.snakemake("results/tiny/compare/table.md", "--forcerun", "compare")
+    done = copy.snakemake("results/tiny/default/compare/table.md", "--forcerun", "compare")
     assert done.returncode != 0
     assert "hybrid/seed0/metrics.json: its content is not what was made (another SHA-256)" in done.stdout + done.stderr
 
@@ -61,7 +61,7 @@ def finetuned(
     finished: World, folder: Path, training: dict[str, float | None], **params: dict[str, float]
 ) -> subprocess.CompletedProcess:
     """The baseline's fine-tuning by a recipe that differs in these parameters, into folders of its own."""
-    made = json.loads((finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json").read_text())
+    made = json.loads((finished.folder / "results/tiny/default/finetune/baseline/seed0/recipe.json").read_text())
     changed = made["params"] | params | {"training": made["params"]["training"] | training}
     (folder / "recipe.json").write_text(json.dumps(made | {"params": changed}))
     places = folder / "recipe.json", folder / "output", folder / "checkpoints"
@@ -86,8 +86,8 @@ def test_a_single_labelled_image_is_too_few(finished: World, tmp_path: Path):
     done = finetuned(finished, tmp_path, {"epoch_images": None}, labels={"subjects": 1, "fraction": 0.01})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(
-        "crops.h5: 1 image to train on, and at least two are needed; choose more by labels, train_on or pretrain_on, "
-        "or set epoch_images, which shows it several times"
+        "crops.h5: 1 image to train on, but at least two are needed; choose more by labels, train_on or pretrain_on, "
+        "or set epoch_images, which repeats it"
     )
 
 
@@ -97,7 +97,7 @@ def test_results_that_may_not_be_written_to_are_named(finished: World, tmp_path:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], check=False).returncode:
         pytest.skip("a file system can be mounted by root alone")
     try:
-        recipe = finished.folder / "results/tiny/finetune/baseline/seed0/recipe.json"
+        recipe = finished.folder / "results/tiny/default/finetune/baseline/seed0/recipe.json"
         command = finished.training("pipeline_steps.finetune", recipe, folder / "output", tmp_path / "checkpoints")
         environment = os.environ | {"HEADPOSE_TRACKING": "off"}
         done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
@@ -105,7 +105,7 @@ def test_results_that_may_not_be_written_to_are_named(finished: World, tmp_path:
         subprocess.run(["umount", str(folder)], check=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: {folder}/output: lies on a file system that may only be read; choose another place, or mount it "
+        f"error: {folder}/output: is on a read-only file system; choose another place, or mount it "
         "writable, and run the same command again"
     )
 

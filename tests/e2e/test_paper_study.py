@@ -37,9 +37,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """A folder with the three archives under their official names, and the truth about their pictures."""
     folder = tmp_path_factory.mktemp("served")
     return folder, {
-        "w300lp": write_w300lp(folder / "300W-LP.zip", people=5, images=2, seed=1, size=96),
-        "aflw2000": write_aflw2000(folder / "AFLW2000-3D.zip", people=6, images=1, seed=2, size=96),
-        "biwi": write_biwi(folder / "kinect_head_pose_db.tgz", people=2, images=2, seed=3, size=320),
+        "w300lp": write_w300lp(folder / "300W-LP.zip", subjects=5, images=2, seed=1, size=96),
+        "aflw2000": write_aflw2000(folder / "AFLW2000-3D.zip", subjects=6, images=1, seed=2, size=96),
+        "biwi": write_biwi(folder / "kinect_head_pose_db.tgz", subjects=2, images=2, seed=3, size=320),
     }
 
 
@@ -75,7 +75,7 @@ def test_from_download_to_table(archives, tmp_path: Path, monkeypatch: pytest.Mo
         done = world.snakemake(overlay=study)
         assert done.returncode == 0, done.stdout + done.stderr
         assert server.asked("300W-LP.zip") == [None, "bytes=100000-"], "a cut-off download goes on where it ended"
-    results = world.folder / "results/paper"
+    results = world.folder / "results/paper/default"
     check_table(results)
     for dataset in ("aflw2000", "biwi"):
         check_predictions(results, dataset, truth[dataset])
@@ -86,7 +86,7 @@ def test_from_download_to_table(archives, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def check_table(results: Path) -> None:
-    table = pd.read_csv(results / "compare/table.csv")
+    table = pd.read_csv(results / "compare/roles/table.csv")
     arms = {"baseline", "pretrained", "hybrid", "pretrained_hybrid", "imagenet", "imagenet_hybrid"}
     assert set(zip(table["dataset"], table["arm"], strict=True)) == {
         (dataset, arm) for dataset in ("aflw2000", "biwi") for arm in arms
@@ -96,7 +96,7 @@ def check_table(results: Path) -> None:
 
 def check_predictions(results: Path, dataset: str, truth: pd.DataFrame) -> None:
     """Every picture was tested with the label that the renderer had in mind."""
-    predictions = pd.read_parquet(results / f"evaluate/{dataset}/baseline/seed0/predictions.parquet")
+    predictions = pd.read_parquet(results / f"evaluate/test/{dataset}/baseline/seed0/predictions.parquet")
     names = {"aflw2000": "AFLW2000/{}.jpg", "biwi": "hpdb/{}_rgb.png"}
     assert {names[dataset].format(source_id) for source_id in predictions["source_id"]} == set(truth["member"])
     rotations = truth.set_index("member")["rotation"]

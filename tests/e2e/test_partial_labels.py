@@ -18,7 +18,7 @@ def overlay(finished: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The tiny study, pre-trained on the rendered pictures as unlabelled ones, tested on a stand-in for Pointing'04."""
     monkeypatch.setenv("HEADPOSE_TRACKING", "off")
     archive = tmp_path / "archive/HeadPoseImageDatabase.tar.gz"
-    write_pointing04(archive, people=2, images=3, seed=4, size=192)
+    write_pointing04(archive, subjects=2, images=3, seed=4, size=192)
     unlabelled = {
         "source": {"kind": "image_folder", "labels": None},
         "archive": str(finished.folder / "data/raw/rendered/images"),
@@ -44,11 +44,11 @@ def test_pretraining_without_labels_and_testing_without_roll(copy: World, overla
     assert done.returncode == 0, done.stdout + done.stderr
     split = json.loads((copy.folder / "data/splits/faces-32px/split.json").read_text())
     assert (len(split["train"]), len(split["validation"])) == (28, 4)
-    results = copy.folder / "results/tiny"
-    metrics = json.loads((results / "evaluate/pointing04/baseline/seed0/metrics.json").read_text())
+    results = copy.folder / "results/tiny/default"
+    metrics = json.loads((results / "evaluate/test/pointing04/baseline/seed0/metrics.json").read_text())
     assert metrics["mae"] == pytest.approx((metrics["yaw"] + metrics["pitch"]) / 2)
     assert not {"roll", "geodesic", "aligned"} & set(metrics)
-    predictions = pd.read_parquet(results / "evaluate/pointing04/baseline/seed0/predictions.parquet")
+    predictions = pd.read_parquet(results / "evaluate/test/pointing04/baseline/seed0/predictions.parquet")
     angles = predictions["source_id"].str.extract(r"([+-]\d+)([+-]\d+)$").astype(float)
     np.testing.assert_array_equal(predictions[["pitch", "yaw"]], angles)
     table = pd.read_csv(results / "compare/table.csv").set_index(["dataset", "arm"])
@@ -65,6 +65,6 @@ def test_pretraining_without_labels_and_testing_without_roll(copy: World, overla
 
 
 def test_training_on_what_has_no_labels_is_refused(copy: World, overlay: dict):
-    done = copy.snakemake("results/tiny/finetune/baseline/seed0/recipe.json", overlay=overlay | {"train_on": "faces"})
+    done = copy.snakemake("results/tiny/default/finetune/baseline/seed0/recipe.json", overlay=overlay | {"train_on": "faces"})
     assert done.returncode != 0
     assert "images to fine-tune on have no full pose label; choose a data set with" in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Comparisons against values worked out by hand, by naive loops, or by normal theory."""
+"""Comparisons with values worked out by hand, by naive loops, or by normal theory."""
 
 import json
 from collections.abc import Sequence
@@ -8,27 +8,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy import stats
 
-from pipeline_steps.compare import errors_by_yaw
 from pipeline_steps.evaluation.costs import costs, probes
-from pipeline_steps.evaluation.design import _folded
+from pipeline_steps.evaluation.curves import errors_by_yaw
 from pipeline_steps.evaluation.label_curves import label_curve, labels_needed, labels_saved
 from pipeline_steps.evaluation.metrics import prediction_table, summarise
 from pipeline_steps.evaluation.reading import Evaluated, Trained, read_evaluation
+from pipeline_steps.evaluation.sheets import as_markdown
 from pipeline_steps.evaluation.statistics import image_draws, resampled_means, seed_draws, simultaneous_interval
-from pipeline_steps.evaluation.table import as_markdown, compare_arms
+from pipeline_steps.evaluation.table import as_metrics, by_baseline, compare_arms
 from pipeline_steps.evaluation.worst import worst_of_all
-from pipeline_steps.figures.plots import error_by_yaw
+from pipeline_steps.figures.lines import error_by_yaw
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.job.recipe import FileInput, Input, JobInput, Recipe
 from pipeline_steps.params.arms import baseline_of, several_budgets
 from pipeline_steps.params.sections import Comparison, Evaluation, Labels
 from pipeline_steps.pose.geometry import euler_to_matrix
 
 SUBJECTS = ["a", "a", "a", "b", "b", "c", "d", "d"]
 ERRORS = np.array([3.0, 5, 4, 8, 6, 2, 9, 7])
-PARAMS = Comparison(baseline="baseline", bootstrap=400)
+PARAMS = Comparison(baselines=["baseline"], bootstrap=400)
 
 
 def evaluation(
@@ -40,7 +41,7 @@ def evaluation(
     dataset: str = "heads",
     part: str = "test",
     yaw_bins: Sequence[float] = (-30.0, 30.0),
-) -> Path:
+) -> Evaluated:
     """An evaluation whose images have these MAEs in degrees: only the yaw is wrong, by three times as much."""
     ids = [f"i{n}" for n in range(len(errors))]
     euler = np.zeros((len(errors), 3))
@@ -54,10 +55,12 @@ def evaluation(
     (folder / "metrics.json").write_text(json.dumps(job | summarise(table, params)))
     recipe = Recipe(step="evaluate", job=job, params={"evaluate": params.model_dump(mode="json")})
     (folder / "recipe.json").write_text(recipe.text())
-    return folder
+    return read_evaluation(folder)
 
 
-def training(name: str, seed: int, params: dict, run: dict, history: dict | None = None, encoder: str = "") -> Trained:
+def training(
+    name: str, seed: int, params: dict, run: dict, history: dict | None = None, encoder: Input | None = None
+) -> Trained:
     stage = "pretext" if "pretrain" in run else "arm"
     job = {"study": "made_up", stage: name, "seed": seed}
     inputs = {"encoder": encoder} if encoder else {}
@@ -100,11 +103,11 @@ def test_draws_are_of_subjects_first_and_of_their_images_then():
 def test_the_interval_is_that_of_normal_theory_for_many_independent_subjects(tmp_path: Path):
     rng = np.random.default_rng(2)
     errors, subjects = rng.normal(8, 1.5, 400), [f"s{n}" for n in range(400)]
-    folders = [
+    evaluations = [
         evaluation(tmp_path, "baseline", np.full(400, 10.0), subjects=subjects),
         evaluation(tmp_path, "other", errors, subjects=subjects),
     ]
-    row = compare_arms(folders, Comparison(baseline="baseline", bootstrap=4000)).iloc[1]
+    row = compare_arms(evaluations, Comparison(baselines=["baseline"], bootstrap=4000)).iloc[1]
     reach = 100 / 10 * stats.norm.ppf(0.975) * errors.std() / np.sqrt(400)
     assert row["reduction"] == pytest.approx(100 * (1 - errors.mean() / 10))
     assert (row["high"] - row["low"]) / 2 == pytest.approx(reach, rel=0.05)
@@ -112,10 +115,12 @@ def test_the_interval_is_that_of_normal_theory_for_many_independent_subjects(tmp
 
 def test_what_arms_share_is_no_uncertainty(tmp_path: Path):
     """Every image of every seed gains a fifth, whatever its subject, however much the seeds differ."""
-    folders = []
+    evaluations = []
     for seed, level in enumerate((1.0, 1.7, 0.6)):
-        folders += [evaluation(tmp_path, arm, f * level * ERRORS, seed) for arm, f in (("baseline", 1), ("less", 0.8))]
-    row = compare_arms(folders, PARAMS).iloc[1]
+        evaluations += [
+            evaluation(tmp_path, arm, f * level * ERRORS, seed) for arm, f in (("baseline", 1), ("less", 0.8))
+        ]
+    row = compare_arms(evaluations, PARAMS).iloc[1]
     assert row[["reduction", "low", "high"]].tolist() == pytest.approx([20, 20, 20])
     assert row["verdict"] == "better"
 
@@ -161,16 +166,16 @@ def test_arms_without_any_effect_are_rarely_called_better_or_worse():
 # the table
 
 
-def test_arms_are_held_against_the_baseline_of_their_variation(tmp_path: Path):
+def test_arms_are_compared_with_the_baseline_of_their_variation(tmp_path: Path):
     levels = {"baseline-few": 2.0, "baseline-many": 1.0, "other-few": 1.5, "other-many": 1.1}
-    folders = [evaluation(tmp_path, arm, level * ERRORS) for arm, level in levels.items()]
-    table = compare_arms(folders, PARAMS)
+    evaluations = [evaluation(tmp_path, arm, level * ERRORS) for arm, level in levels.items()]
+    table = compare_arms(evaluations, PARAMS)
     assert list(table["arm"]) == ["baseline-many", "other-many", "baseline-few", "other-few"]
     assert list(table["variation"]) == ["many", "many", "few", "few"]
     assert table["reduction"].tolist() == pytest.approx([np.nan, -10, np.nan, 25], nan_ok=True)
     assert list(table["verdict"]) == ["baseline", "worse", "baseline", "better"]
     assert "against the baseline of the same variation" in as_markdown(table)
-    one = compare_arms(folders, Comparison(baseline="baseline-few", bootstrap=100))
+    one = compare_arms(evaluations, Comparison(baselines=["baseline-few"], bootstrap=100))
     assert one.set_index("arm")["reduction"].drop("baseline-few").to_dict() == pytest.approx(
         {"baseline-many": 50, "other-few": 25, "other-many": 45}
     )
@@ -178,26 +183,26 @@ def test_arms_are_held_against_the_baseline_of_their_variation(tmp_path: Path):
 
 
 def test_a_baseline_that_is_missing_is_named():
-    with pytest.raises(UserError, match="'baseline' gives other-few nothing to be held against; add 'baseline-few'"):
+    with pytest.raises(UserError, match="'baseline' leaves other-few without a baseline; add 'baseline-few'"):
         baseline_of("other-few", "baseline", ["baseline-many", "other-few", "other-many"])
 
 
 def test_arms_with_other_seeds_or_other_images_are_refused(tmp_path: Path):
-    folders = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
-    folders += [evaluation(tmp_path, "other", ERRORS, seed) for seed in (0, 2)]
+    evaluations = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
+    evaluations += [evaluation(tmp_path, "other", ERRORS, seed) for seed in (0, 2)]
     with pytest.raises(UserError, match=r"other has seeds \[0, 2\], baseline has \[0, 1\]"):
-        compare_arms(folders, PARAMS)
-    folders = [
+        compare_arms(evaluations, PARAMS)
+    evaluations = [
         evaluation(tmp_path / "images", arm, ERRORS[:n], 0, SUBJECTS[:n]) for arm, n in (("baseline", 8), ("x", 7))
     ]
     with pytest.raises(UserError, match="heads: x was tested on other images than baseline; run evaluate again"):
-        compare_arms(folders, PARAMS)
+        compare_arms(evaluations, PARAMS)
 
 
 def test_the_text_below_the_table_says_what_its_numbers_are(tmp_path: Path):
     arms = [("baseline", 1), ("x", 1.1), ("y", 1.2)]
-    folders = [evaluation(tmp_path, a, f * ERRORS, s, part="validation") for s in (0, 1) for a, f in arms]
-    text = as_markdown(compare_arms(folders, PARAMS))
+    evaluations = [evaluation(tmp_path, a, f * ERRORS, s, part="validation") for s in (0, 1) for a, f in arms]
+    text = as_markdown(compare_arms(evaluations, PARAMS))
     assert "on the validation images (heads: 8 images of 4 subjects)" in text
     assert "no error here is a test error" in text
     assert "hold for all 2 compared arms of a data set together with 95% confidence" in text
@@ -214,14 +219,93 @@ def test_a_baseline_alone_makes_a_table(tmp_path: Path):
     assert "nterval" not in text.split("\n\n")[1]
 
 
+# several baselines
+
+
+def three_arms(folder: Path) -> list[Evaluated]:
+    """Arms whose errors are 1, 0.8 and 0.6 times the same, for every image of two seeds."""
+    levels = {"baseline": 1.0, "longer": 0.8, "other": 0.6}
+    return [evaluation(folder, arm, f * ERRORS, seed) for seed in (0, 1) for arm, f in levels.items()]
+
+
+TWO = Comparison(baselines=["baseline", "longer"], bootstrap=400)
+
+
+def test_with_several_baselines_every_arm_is_compared_with_each(tmp_path: Path):
+    table = compare_arms(three_arms(tmp_path), TWO)
+    found = {(row.baseline, row.arm): (row.reduction, row.verdict) for row in table.itertuples()}
+    assert found == {
+        ("baseline", "baseline"): (pytest.approx(np.nan, nan_ok=True), "baseline"),
+        ("baseline", "longer"): (pytest.approx(20), "better"),
+        ("baseline", "other"): (pytest.approx(40), "better"),
+        ("longer", "longer"): (pytest.approx(np.nan, nan_ok=True), "baseline"),
+        ("longer", "baseline"): (pytest.approx(-25), "worse"),
+        ("longer", "other"): (pytest.approx(25), "better"),
+    }
+    assert list(table["baseline"]) == ["baseline"] * 3 + ["longer"] * 3, "in the order of the parameters"
+
+
+def test_the_effect_against_a_baseline_is_the_same_whatever_other_baselines_there_are(tmp_path: Path):
+    rng = np.random.default_rng(3)
+    evaluations = [
+        evaluation(tmp_path, arm, rng.gamma(2, 3, 8), seed, dataset=dataset)
+        for dataset in ("heads", "faces")
+        for arm in ("baseline", "longer", "other", "fourth")
+        for seed in (0, 1)
+    ]
+    alone = [compare_arms(evaluations, Comparison(baselines=[b], bootstrap=400)) for b in TWO.baselines]
+    both = by_baseline(compare_arms(evaluations, TWO))
+    for (name, block), single in zip(both.items(), alone, strict=True):
+        assert set(block["baseline"]) == {name}
+        pd.testing.assert_frame_equal(block.reset_index(drop=True), single, check_exact=True)
+
+
+def test_baselines_of_several_variations_go_by_the_name_without_it(tmp_path: Path):
+    arms = [f"{stem}-{variation}" for stem in ("baseline", "longer") for variation in ("few", "many")]
+    evaluations = [evaluation(tmp_path, arm, level * ERRORS) for level, arm in enumerate(arms, start=1)]
+    blocks = by_baseline(compare_arms(evaluations, TWO))
+    assert list(blocks) == ["baseline", "longer"]
+    assert set(blocks["longer"]["baseline"]) == {"longer-few", "longer-many"}
+
+
+def test_the_markdown_table_has_one_row_per_arm_and_two_columns_per_baseline(tmp_path: Path):
+    text = as_markdown(compare_arms(three_arms(tmp_path), TWO))
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    assert head[-4:] == [
+        *("error reduction against baseline (95% interval)", "verdict against baseline"),
+        *("error reduction against longer (95% interval)", "verdict against longer"),
+    ]
+    assert {row[1]: row[-4:] for row in rows} == {
+        "baseline": ["", "baseline", "-25.0% (-25.0 to -25.0)", "worse"],
+        "longer": ["+20.0% (+20.0 to +20.0)", "better", "", "baseline"],
+        "other": ["+40.0% (+40.0 to +40.0)", "better", "+25.0% (+25.0 to +25.0)", "better"],
+    }
+    assert "against each baseline" in text
+    assert "hold for all 2 compared arms of a data set and one baseline together with 95% confidence" in text
+
+
+def test_metrics_name_the_baseline_only_where_there_are_several(tmp_path: Path):
+    evaluations = three_arms(tmp_path)
+    alone, both = (as_metrics(compare_arms(evaluations, params))["heads"]["other"] for params in (PARAMS, TWO))
+    assert alone["reduction"] == pytest.approx(40)
+    assert both["against_baseline"]["reduction"] == pytest.approx(40)
+    assert both["against_longer"] == {name: pytest.approx(25) for name in ("reduction", "low", "high")}
+    assert both["mae"] == alone["mae"] == pytest.approx(0.6 * ERRORS.mean())
+
+
+def test_a_baseline_that_is_named_twice_is_refused():
+    with pytest.raises(ValidationError, match="every baseline must be named once"):
+        Comparison(baselines=["baseline", "baseline"])
+
+
 # the worst images
 
 
 def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
     other = np.array([1.0, 20, 1, 1, 1, 1, 1, 1])
-    folders = [evaluation(tmp_path, "baseline", 3 * ERRORS, seed) for seed in (0, 1)]
-    folders += [evaluation(tmp_path, "best", e, seed) for seed, e in enumerate((ERRORS, other))]
-    found = worst_of_all(compare_arms(folders, PARAMS), [read_evaluation(f) for f in folders])
+    evaluations = [evaluation(tmp_path, "baseline", 3 * ERRORS, seed) for seed in (0, 1)]
+    evaluations += [evaluation(tmp_path, "best", e, seed) for seed, e in enumerate((ERRORS, other))]
+    found = worst_of_all(compare_arms(evaluations, PARAMS), evaluations)
     assert list(dict.fromkeys(found["arm"])) == ["best", "baseline"]
     first = found.iloc[0]
     assert (first["source_id"], first["subject"]) == ("i1", "a")
@@ -234,9 +318,9 @@ def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
 
 
 def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin(tmp_path: Path):
-    folders = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
-    folders.append(evaluation(tmp_path, "baseline", ERRORS, dataset="backs", yaw_bins=[90.0, 180.0]))
-    table = errors_by_yaw([read_evaluation(folder) for folder in folders])
+    evaluations = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
+    evaluations.append(evaluation(tmp_path, "baseline", ERRORS, dataset="backs", yaw_bins=[90.0, 180.0]))
+    table = errors_by_yaw(evaluations)
     assert table[["dataset", "seed", "yaw", "n"]].values.tolist() == [["heads", 0, 0, 8], ["heads", 1, 0, 8]]
     assert table["geodesic"].tolist() == pytest.approx([3 * ERRORS.mean()] * 2, abs=1e-4)
     for dataset, points in (("heads", 1), ("backs", 0)):
@@ -249,17 +333,16 @@ def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin(tmp_path: Path
 
 def test_costs_join_every_arm_with_its_own_pretraining():
     pretrainings = [
-        training(
-            name, seed, {}, {"pretrain": 1, "recipe": f"{name}{seed}", "seconds": seconds, "backbone_passes": 1000}
-        )
+        training(name, seed, {"task": name, "seed": seed}, {"pretrain": 1, "seconds": seconds, "backbone_passes": 1000})
         for name, seconds in (("rotation", 120.0), ("simclr", 600.0))
         for seed in (0, 1)
     ]
+    simclr = [JobInput(fingerprint=p.recipe.fingerprint) for p in pretrainings if p.name == "simclr"]
     arms = [
         *(training("plain", s, {"init": "random"}, {"seconds": 60.0 * (1 + s)}) for s in (0, 1)),
-        *(training("pre", s, {"init": "encoder"}, {"device": "H100"}, encoder=f"simclr{s}") for s in (0, 1)),
+        *(training("pre", s, {"init": "encoder"}, {"device": "H100"}, encoder=simclr[s]) for s in (0, 1)),
         training("given", 0, {"init": "imagenet"}, {}),
-        training("file", 0, {"init": "encoder"}, {}, encoder="f" * 64),
+        training("file", 0, {"init": "encoder"}, {}, encoder=FileInput(sha256="f" * 64)),
     ]
     table = costs(arms, pretrainings).set_index("arm")
     assert table.loc["plain", ["start", "pretrain_passes", "finetune_passes", "finetune_minutes"]].tolist() == [
@@ -270,7 +353,7 @@ def test_costs_join_every_arm_with_its_own_pretraining():
     assert table.loc["given", "start"] == "imagenet"
     assert table.loc[["given", "file"], ["pretrain_minutes", "pretrain_passes"]].isna().all(axis=None)
     with pytest.raises(UserError, match="pre/seed0: its pre-training gone is missing"):
-        costs([training("pre", 0, {"init": "encoder"}, {}, encoder="gone")], pretrainings)
+        costs([training("pre", 0, {"init": "encoder"}, {}, encoder=JobInput(fingerprint="gone"))], pretrainings)
 
 
 def test_probes_begin_with_the_untrained_backbone_and_count_images():
@@ -303,7 +386,7 @@ def labelled_study(gain: float) -> tuple[list[Evaluated], list[Trained]]:
         images, name = round(people * share * 100), f"{stem}-{variation}"
         error = 20 - 2 * np.log2(images / 50) - gain * (stem == "arm") + (0.5 if seed else -0.5)
         evaluations.append(
-            Evaluated({"dataset": "heads", "arm": name, "seed": seed, "mae": error}, pd.DataFrame(), "test")
+            Evaluated({"dataset": "heads", "arm": name, "seed": seed, "mae": error}, pd.DataFrame(), Evaluation())
         )
         params = {"labels": {"subjects": people, "fraction": share, "redraw": False}}
         trainings.append(training(name, seed, params, {"labelled_subjects": people, "labelled_images": images}))
@@ -346,9 +429,3 @@ def test_budgets_are_told_apart_by_people_and_images():
     assert not several_budgets({"a": few, "b": half})
     assert not several_budgets({"a-x": few, "a-y": same})
     assert several_budgets({"a-x": few, "a-y": half})
-
-
-def test_what_all_arms_share_is_said_once():
-    facts = {"a": {"epochs": "3", "init": "random"}, "b": {"epochs": "3", "init": "imagenet"}}
-    assert _folded(facts) == {"": {"epochs": "3"}, "a": {"init": "random"}, "b": {"init": "imagenet"}}
-    assert _folded({"a": facts["a"]}) == {"a": facts["a"]}

@@ -1,4 +1,4 @@
-"""Crops that show no more detail than training pictures had."""
+"""Limiting the detail of crops to that of the training images."""
 
 import numpy as np
 import pytest
@@ -20,5 +20,5 @@ def test_crops_are_shrunk_and_enlarged_as_pillow_does(batch_size: int):
 
 
 @pytest.mark.parametrize("side", [None, 48, 224])
-def test_without_a_limit_below_their_size_crops_stay_as_they_are(side: int | None):
+def test_a_limit_of_the_crop_size_or_more_changes_nothing(side: int | None):
     np.testing.assert_array_equal(limit_detail(CROPS, side), CROPS)

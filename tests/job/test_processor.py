@@ -1,4 +1,4 @@
-"""The processor as networks use it."""
+"""Memory and threads of the networks' processes."""
 
 import platform
 import resource
@@ -10,11 +10,11 @@ import torch
 
 from pipeline_steps.job.processor import use_processor
 
-PAGES_OF_A_TENSOR = 64 * 2**20 // resource.getpagesize()
+PAGES_PER_TENSOR = 64 * 2**20 // resource.getpagesize()
 
 
-def pages_touched_anew(threads: int) -> tuple[int, int]:
-    """By ten tensors of 64 MiB, one after the other, once memory has settled; and the threads torch computes with."""
+def page_faults(threads: int) -> tuple[int, int]:
+    """Of ten successive tensors of 64 MiB, after a warm-up; and the number of threads that torch uses."""
     use_processor(threads)
     for _ in range(10):
         torch.ones(16 * 2**20)
@@ -25,8 +25,8 @@ def pages_touched_anew(threads: int) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-def test_the_memory_of_a_tensor_serves_the_next():
+def test_the_memory_of_a_tensor_is_reused_for_the_next():
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        touched, threads = process.submit(pages_touched_anew, 1).result()
-    assert touched < PAGES_OF_A_TENSOR
+        faults, threads = process.submit(page_faults, 1).result()
+    assert faults < PAGES_PER_TENSOR
     assert threads == 1

@@ -1,4 +1,4 @@
-"""Progress lines tell the time that is left."""
+"""Progress lines report the time left."""
 
 import logging
 import time
@@ -9,13 +9,13 @@ import pytest
 from pipeline_steps.job.progress import track
 
 
-def test_time_left_does_not_count_what_came_before_the_first_item(
+def test_time_left_ignores_work_before_the_first_item(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
-    def slow_to_begin() -> Iterator[int]:
+    def slow_to_start() -> Iterator[int]:
         nonlocal now
         now += 100  # a model is loaded
         for item in range(12):
@@ -23,5 +23,5 @@ def test_time_left_does_not_count_what_came_before_the_first_item(
             now += 1
 
     with caplog.at_level(logging.INFO, "headpose"):
-        assert list(track(slow_to_begin(), "rendering", total=12)) == list(range(12))
+        assert list(track(slow_to_start(), "rendering", total=12)) == list(range(12))
     assert "rendering  6/12  1/s  left 00:05" in caplog.messages

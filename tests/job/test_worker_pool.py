@@ -1,4 +1,4 @@
-"""Worker processes end with their step, and a killed one is an error of one line."""
+"""Worker processes end with their step, and a killed worker is an error in one line."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.worker_pool import worker_pool
 from tests.conftest import ROOT
 
-STEP_THAT_IS_KILLED = """
+KILLED_STEP = """
 import os, signal, sys, time
 from multiprocessing import get_context
 from pipeline_steps.job.worker_pool import worker_pool
@@ -25,14 +25,14 @@ if __name__ == "__main__":
         pool.submit(os.getpid).result()
         os.kill(os.getpid(), signal.SIGKILL)
 """
-"""One of its workers is at work then, the other waits for work."""
+"""When it is killed, one worker is busy and the other is idle."""
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_the_log_of_a_killed_step_comes_to_its_end(method: str, tmp_path: Path):
-    """Under Snakemake, tee reads it to the end, which workers that lived on would keep away."""
+def test_the_output_of_a_killed_step_ends(method: str, tmp_path: Path):
+    """Under Snakemake, tee reads the output to its end, which would never come if workers outlived the step."""
     script = tmp_path / "step.py"
-    script.write_text(STEP_THAT_IS_KILLED)
+    script.write_text(KILLED_STEP)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script), method]
     done = subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
@@ -46,6 +46,6 @@ def lose_a_worker(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_killed_worker_is_an_error_of_one_line(method: str):
+def test_a_killed_worker_is_an_error_in_one_line(method: str):
     with pytest.raises(UserError, match="a worker process was killed"):
         lose_a_worker(method)

@@ -14,7 +14,7 @@ from pipeline_steps.pose.geometry import (
     is_rotation,
     matrix_to_euler,
     mirror_rotation,
-    turn_rotation,
+    roll_rotation,
     wrap_deg,
 )
 
@@ -80,9 +80,9 @@ def test_a_mirrored_picture_changes_the_signs_of_yaw_and_roll(euler_deg):
 
 
 @given(rotations, turns)
-def test_a_turned_picture_is_a_camera_turned_the_other_way(rotation, turned_deg):
-    turned = turn_rotation(rotation.as_matrix(), np.array(turned_deg))
-    clockwise = Rotation.from_euler("z", -turned_deg, degrees=True)
+def test_a_turned_picture_is_a_camera_turned_the_other_way(rotation, roll_deg):
+    turned = roll_rotation(rotation.as_matrix(), np.array(roll_deg))
+    clockwise = Rotation.from_euler("z", -roll_deg, degrees=True)
     np.testing.assert_allclose(turned, (clockwise * rotation).as_matrix(), atol=1e-12)
 
 
@@ -118,11 +118,11 @@ def test_six_numbers_make_the_rotation_whose_first_columns_they_span(outputs):
 
 
 @given(angles, st.booleans(), turns)
-def test_both_forms_of_a_label_follow_a_picture_that_is_mirrored_and_turned_and_back(euler_deg, mirrored, turned_deg):
+def test_both_forms_of_a_label_follow_a_picture_that_is_mirrored_and_turned_and_back(euler_deg, mirrored, roll_deg):
     euler, rotation = torch.from_numpy(euler_deg)[None], torch.from_numpy(scipy_matrix(euler_deg))[None]
     still, flips = torch.zeros(1), torch.tensor([mirrored])
-    there = Motion(flips, torch.tensor([turned_deg], dtype=torch.float64))
+    there = Motion(flips, torch.tensor([roll_deg], dtype=torch.float64))
     moved, angles_moved = there.labels(rotation, euler)
     np.testing.assert_allclose(euler_to_matrix(angles_moved), moved, atol=1e-9)
-    back = Motion(flips, still).rotation(Motion(torch.tensor([False]), -there.turned_deg).rotation(moved))
+    back = Motion(flips, still).rotation(Motion(torch.tensor([False]), -there.roll_deg).rotation(moved))
     np.testing.assert_allclose(back, rotation, atol=1e-12)

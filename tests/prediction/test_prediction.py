@@ -18,13 +18,13 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.images.crop_file import CropFile
-from pipeline_steps.images.pictures import open_rgb
+from pipeline_steps.images.image_files import open_rgb
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.network.inference import load_model
 from pipeline_steps.predict import COLUMNS, HeadPose
 from pipeline_steps.predict import predict as predict_command
 from pipeline_steps.prediction.head_pose import FacePlace, Pose
-from pipeline_steps.prediction.smoothing import OneEuroFilter, Smoother, overlap
+from pipeline_steps.prediction.smoothing import OneEuroFilter, Smoother
 from tests.conftest import ROOT, Repository, World, export
 
 pytestmark = pytest.mark.workflow
@@ -46,7 +46,7 @@ def angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def test_all_exports_predict_what_the_trained_network_predicts(finished: World, exported: Path, crops: np.ndarray):
-    network, _ = load_model(finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors")
+    network, _ = load_model(finished.folder / "results/tiny/default/finetune/hybrid/seed0/model.safetensors")
     with torch.inference_mode():
         trained = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255).double().numpy()
         program = torch.export.load(exported / "model.pt2").module()(torch.from_numpy(crops[:3])).double().numpy()
@@ -64,7 +64,9 @@ def test_all_exports_predict_what_the_trained_network_predicts(finished: World, 
 
 def test_the_model_card_says_what_was_measured(finished: World, exported: Path):
     card = (exported / "README.md").read_text()
-    errors = json.loads((finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0/metrics.json").read_text())
+    errors = json.loads(
+        (finished.folder / "results/tiny/default/evaluate/test/rendered/hybrid/seed0/metrics.json").read_text()
+    )
     assert f"On `rendered`, 8 test images: mae {errors['mae']:.2f}" in card
     assert f"{json.loads((exported / 'export.json').read_text())['model_int8_from_torch_worst']:.2f}" in card
     assert "given_box" in card
@@ -107,14 +109,18 @@ def test_the_flip_test_looks_at_the_mirror_image_too(exported: Path, crops: np.n
 def test_a_model_is_described_and_limited_as_it_was_evaluated(
     finished: World, exported: Path, crops: np.ndarray, tmp_path: Path
 ):
-    recipe = json.loads((finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0/recipe.json").read_text())
+    recipe = json.loads(
+        (finished.folder / "results/tiny/default/evaluate/test/rendered/hybrid/seed0/recipe.json").read_text()
+    )
     recipe["params"]["evaluate"] |= {"flip_test": True, "part": "validation"}
-    shutil.copytree(finished.folder / "results/tiny/evaluate/rendered/hybrid/seed0", tmp_path / "evaluated")
+    shutil.copytree(
+        finished.folder / "results/tiny/default/evaluate/test/rendered/hybrid/seed0", tmp_path / "evaluated"
+    )
     (tmp_path / "evaluated/recipe.json").write_text(json.dumps(recipe))
     export(finished, tmp_path, detail=16, evaluation=str(tmp_path / "evaluated"))
     card = (tmp_path / "made/README.md").read_text()
     assert "are shrunk to 16 pixels" in card
-    assert "8 validation images by the flip test" in card
+    assert "8 validation images with the flip test" in card
     assert "are shrunk to" not in (exported / "README.md").read_text()
     limited, free = (HeadPose.load(folder / "model.onnx") for folder in (tmp_path / "made", exported))
     for crop in crops[:2]:
@@ -161,7 +167,7 @@ def test_copies_are_nested_as_their_sources_and_never_take_their_place(
     done = predict(*arguments, tmp_path / "photos")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: --draw: {tmp_path / 'photos'}: {sources[0]} would be written over; give another folder"
+        f"error: --draw: {tmp_path / 'photos'}: {sources[0]} would be overwritten; give another folder"
     )
     assert [path.read_bytes() for path in sources] == before
     assert predict(*arguments, tmp_path / "drawn").returncode == 0
@@ -215,9 +221,9 @@ def test_bad_input_ends_in_one_line_that_names_it(exported: Path, tmp_path: Path
     (tmp_path / "empty").mkdir()
     model = exported / "model.onnx"
     for arguments, message in (
-        ((tmp_path / "broken.onnx", tmp_path / "broken.png"), "not a model made by export_model"),
+        ((tmp_path / "broken.onnx", tmp_path / "broken.png"), "not a model of export_model"),
         ((model, tmp_path / "nothing.png"), "nothing.png: no such file"),
-        ((model, tmp_path / "empty"), "empty: no picture or video in this folder"),
+        ((model, tmp_path / "empty"), "empty: no image or video in this folder"),
         ((model, "camera:front"), "camera:front: not a camera"),
         ((model, tmp_path / "broken.mp4"), "broken.mp4: cannot be opened"),
     ):
@@ -288,12 +294,24 @@ def test_two_heads_are_smoothed_apart():
         matrix = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
         return Pose(np.array([x, 0, x + 10, 10]), yaw, 0, 0, matrix, 1.0)
 
-    assert overlap(pose(0, 0).box, pose(5, 0).box) == pytest.approx(1 / 3)
     smoother = Smoother()
     smoother([pose(0, 10), pose(100, -40)], 0.0)
     right, left = smoother([pose(100, -40), pose(1, 10)], 0.04)
     for smoothed, yaw in ((right, -40), (left, 10)):
         assert angle_deg(smoothed.matrix, pose(0, yaw).matrix) < 1e-4
+
+
+@pytest.mark.parametrize(("shift", "is_same_head"), [(5, True), (6, False)], ids=["a third", "a quarter"])
+def test_a_head_is_followed_while_its_boxes_overlap_by_three_tenths(shift: float, is_same_head: bool):
+    """Boxes 10 wide, shifted by 5, share 5 of 15; shifted by 6, 4 of 16."""
+    smoother = Smoother()
+    poses = [
+        Pose(np.array([x, 0.0, x + 10, 10]), yaw, 0, 0, Rotation.from_euler("y", yaw, degrees=True).as_matrix(), 1.0)
+        for x, yaw in ((0, 0.0), (shift, 3.0))
+    ]
+    smoother(poses[:1], 0.0)
+    (smoothed,) = smoother(poses[1:], 0.04)
+    assert (angle_deg(smoothed.matrix, poses[1].matrix) > 0.1) == is_same_head, "a new head is not smoothed"
 
 
 @pytest.mark.realdata
@@ -338,11 +356,11 @@ def test_make_export_takes_the_best_model_by_validation_error(finished: World, t
     for name in ("data", "results"):
         shutil.copytree(finished.folder / name, tmp_path / name)
     told = repository("make", "export", f"BIN={Path(sys.executable).parent}")
-    (made,) = (tmp_path / "results/tiny/export").glob("*/seed*/export.json")
+    (made,) = (tmp_path / "results/tiny/default/export").glob("*/seed*/export.json")
     assert f"model    {made.parent.relative_to(tmp_path)}/" in told
     errors = {
         path.parent: pd.read_csv(path).set_index("epoch")["val_geodesic_deg"].iloc[-1]
-        for path in (tmp_path / "results/tiny/finetune").glob("*/seed0/history.csv")
+        for path in (tmp_path / "results/tiny/default/finetune").glob("*/seed0/history.csv")
     }
     best = min(errors, key=errors.__getitem__)
     assert made.parent.parts[-2:] == best.parts[-2:]

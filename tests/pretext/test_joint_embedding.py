@@ -1,4 +1,4 @@
-"""The joint-embedding tasks: views that follow the generator, losses as NumPy computes them, teachers to copy."""
+"""The joint-embedding tasks: views that follow the generator, losses as NumPy computes them, and teachers."""
 
 import copy
 import math
@@ -17,9 +17,9 @@ from pipeline_steps.pretext.simclr import SimClr
 from pipeline_steps.pretext.vicreg import VicReg
 from tests.optimise import losses_while_optimised
 
-UNTAUGHT = [SimClr(hidden=32, output=8), BarlowTwins(hidden=32, output=8), VicReg(hidden=32, output=8)]
-TAUGHT = [Byol(hidden=32, output=8), Dino(hidden=32, bottleneck=8, output=8)]
-TASKS = UNTAUGHT + TAUGHT
+WITHOUT_TEACHER = [SimClr(hidden=32, output=8), BarlowTwins(hidden=32, output=8), VicReg(hidden=32, output=8)]
+WITH_TEACHER = [Byol(hidden=32, output=8), Dino(hidden=32, bottleneck=8, output=8)]
+TASKS = WITHOUT_TEACHER + WITH_TEACHER
 IDS = [task.kind for task in TASKS]
 every_task = pytest.mark.parametrize("task", TASKS, ids=IDS)
 
@@ -61,7 +61,7 @@ def test_by_default_no_view_moves_the_head(task):
     motion = task.views(images(64), generator()).targets
     assert len(motion.mirrored) == 128
     assert not motion.mirrored.any()
-    assert not motion.turned_deg.any()
+    assert not motion.roll_deg.any()
 
 
 def test_mirrored_views_take_the_pose_labels_along():
@@ -93,7 +93,7 @@ def test_views_beyond_the_crop_are_refused():
         VicReg(view=Augmentation(scale=(0.9, 1.1)))
 
 
-def test_simclr_is_the_cross_entropy_of_the_partner():
+def test_simclr_is_the_cross_entropy_of_the_positive():
     outputs = random(6, 5)
     loss, _ = SimClr(temperature=0.2).loss(outputs, None)
     z = unit(outputs.double().numpy())
@@ -104,7 +104,7 @@ def test_simclr_is_the_cross_entropy_of_the_partner():
     assert loss.item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
-def test_simclr_counts_the_views_that_pick_their_partner():
+def test_simclrs_accuracy_counts_the_views_whose_positive_is_nearest():
     x, y, z = torch.eye(3)
     _, metrics = SimClr().loss(torch.stack([x, y, z, x, y + 0.1 * z, x + 0.1 * y]), None)
     assert metrics["accuracy"].item() == pytest.approx(4 / 6)
@@ -132,7 +132,7 @@ def test_vicreg_is_the_sum_of_its_three_terms():
     assert min(invariance, variance, covariance) > 0.01
 
 
-def test_byol_is_the_squared_distance_to_what_the_teacher_makes_of_the_other_view():
+def test_byol_is_the_squared_distance_to_the_teachers_embedding_of_the_other_view():
     outputs, targets = random(6, 4), random(6, 4, 1)
     p, t = (unit(x.double().numpy()) for x in (outputs, targets))
     expected = np.mean([((p[i] - t[(i + 3) % 6]) ** 2).sum() for i in range(6)])
@@ -150,8 +150,8 @@ def test_byol_costs_nothing_where_the_prediction_is_right_whatever_its_length():
 def test_dino_is_the_cross_entropy_with_the_teachers_classes_of_the_other_view():
     outputs, targets = 0.3 * random(6, 5), 0.3 * random(6, 5, 1)
     loss, _ = Dino(temperature=0.2, teacher_temperature=0.05).loss(outputs, targets)
-    pupil, teacher = outputs.double().numpy(), targets.double().numpy()
-    log_p, q = np.log(softmax(pupil / 0.2)), softmax((teacher - teacher.mean(0)) / 0.05)
+    student, teacher = outputs.double().numpy(), targets.double().numpy()
+    log_p, q = np.log(softmax(student / 0.2)), softmax((teacher - teacher.mean(0)) / 0.05)
     expected = np.mean([-(q[(i + 3) % 6] * log_p[i]).sum() for i in range(6)])
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -163,10 +163,10 @@ def test_a_class_that_the_teacher_gives_to_every_image_counts_for_nothing():
 
 
 @every_task
-def test_spread_tells_collapse(task):
+def test_the_embedding_std_shows_collapse(task):
     evenly = torch.cat([torch.eye(8), -torch.eye(8)])
     for outputs, expected in ((evenly, 1), (torch.ones(16, 8), 0)):
-        assert task.loss(outputs, random(16, 8))[1]["spread"].item() == pytest.approx(expected, abs=1e-6)
+        assert task.loss(outputs, random(16, 8))[1]["embedding_std"].item() == pytest.approx(expected, abs=1e-6)
 
 
 @every_task
@@ -212,14 +212,14 @@ def test_heads_can_be_copied_saved_and_restored(task):
     assert torch.equal(head(features), expected), "a copy shares no weights"
 
 
-@pytest.mark.parametrize("task", TAUGHT, ids=IDS[3:])
+@pytest.mark.parametrize("task", WITH_TEACHER, ids=IDS[3:])
 def test_the_teacher_stands_still_at_the_end(task):
     momenta = [task.model_copy(update={"momentum": 0.9}).teacher_momentum(p) for p in (0, 1 / 3, 0.5, 1)]
     assert momenta == pytest.approx([0.9, 0.925, 0.95, 1])
     assert task.teacher_momentum(0) == 0.99
 
 
-@pytest.mark.parametrize("task", UNTAUGHT, ids=IDS[:3])
+@pytest.mark.parametrize("task", WITHOUT_TEACHER, ids=IDS[:3])
 def test_only_byol_and_dino_have_a_teacher(task):
     assert task.teacher_momentum(0.0) is None
 
@@ -227,9 +227,9 @@ def test_only_byol_and_dino_have_a_teacher(task):
 def test_byols_teacher_projects_and_does_not_predict():
     head = Byol(hidden=32, output=8).head(16).eval()
     features = random(4, 16)
-    taught = Byol().teach(head, features)
-    assert torch.equal(head[1](taught), head(features))
-    assert not torch.equal(taught, head(features))
+    projected = Byol().teacher_outputs(head, features)
+    assert torch.equal(head[1](projected), head(features))
+    assert not torch.equal(projected, head(features))
 
 
 def test_dinos_logits_are_cosines():

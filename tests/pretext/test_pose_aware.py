@@ -1,4 +1,4 @@
-"""The pose-aware tasks: a network that knows how poses move has no loss, whatever else it predicts."""
+"""The pose-aware tasks: an equivariant network has no loss, whatever else it predicts."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_an_equivariant_prediction_costs_nothing(task):
     assert metrics["error_deg"] < 0.1
 
 
-def test_the_loss_is_the_angle_that_is_missing():
+def test_the_loss_is_the_missing_angle():
     motion = Motion(torch.tensor([False, True]), torch.tensor([20.0, 0.0]))
     yaw = euler_to_matrix(torch.tensor([[0.0, 0, 0], [15, 0, 0]]))
     loss, _ = RollEquivariance().loss(torch.cat([yaw, yaw]), motion)
@@ -70,7 +70,7 @@ def test_the_loss_falls_when_the_predictions_are_optimised(task):
     assert losses[-1] < 0.2 * losses[0]
 
 
-def test_the_image_as_it_is_teaches_and_does_not_learn_unless_told_to():
+def test_with_stop_gradient_the_original_is_only_a_label():
     motion = RollEquivariance().views(images(), generator()).targets
     for stop_gradient in (True, False):
         outputs = torch.cat([poses(), poses()]).requires_grad_()
@@ -79,13 +79,15 @@ def test_the_image_as_it_is_teaches_and_does_not_learn_unless_told_to():
         assert outputs.grad[8:].abs().sum() > 0
 
 
-def test_the_hinge_holds_against_one_frontal_pose_for_everybody():
+def test_the_hinge_loss_penalises_the_same_pose_for_every_image():
     frontal = torch.eye(3).expand(16, 3, 3)
     motion = FlipConsistency().views(images(), generator()).targets
     assert FlipConsistency().loss(frontal, motion)[0].item() < 1e-3
-    assert FlipConsistency(spread_deg=15.0).loss(frontal, motion)[0].item() == pytest.approx(math.radians(15), abs=1e-3)
-    spread = torch.cat([poses(), motion.rotation(poses())])
-    assert FlipConsistency(spread_deg=15.0).loss(spread, motion)[0].item() < 1e-3
+    assert FlipConsistency(min_dispersion_deg=15.0).loss(frontal, motion)[0].item() == pytest.approx(
+        math.radians(15), abs=1e-3
+    )
+    dispersed = torch.cat([poses(), motion.rotation(poses())])
+    assert FlipConsistency(min_dispersion_deg=15.0).loss(dispersed, motion)[0].item() < 1e-3
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -98,7 +100,7 @@ def test_labels_of_both_views(task):
     assert not torch.equal(angles[8:], euler)
 
 
-def test_a_view_that_does_not_move_as_it_must_is_refused():
+def test_a_view_without_the_required_motion_is_refused():
     with pytest.raises(ValidationError, match=r"flip must be 1\.0"):
         FlipConsistency(view=Augmentation(flip=0.5))
     with pytest.raises(ValidationError, match="roll must be above 0"):

@@ -1,4 +1,4 @@
-"""Tasks about where things are and what is hidden: labels read off from the pictures, losses worked out by NumPy."""
+"""Tasks about positions and masked pixels: labels read from the images, losses computed by NumPy."""
 
 import math
 
@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.network.hybrid import HybridNetwork
-from pipeline_steps.pretext._decoder import Hidden
+from pipeline_steps.params.steps import Auxiliary
+from pipeline_steps.pretext._decoder import Original
 from pipeline_steps.pretext.inpainting import Inpainting, frozen_network
 from pipeline_steps.pretext.jigsaw_permutation import JigsawPermutation, distant_permutations
 from pipeline_steps.pretext.masked_modelling import MaskedModelling
@@ -17,8 +18,8 @@ from pipeline_steps.pretext.relative_position import RelativePosition
 from tests.optimise import losses_while_optimised
 
 CLASSIFIERS = [JigsawPermutation(), JigsawPermutation(grid=3, permutations=64), RelativePosition()]
-RESTORERS = [Inpainting(width=16), MaskedModelling(width=16)]
-TASKS = CLASSIFIERS + RESTORERS
+RECONSTRUCTIONS = [Inpainting(width=16), MaskedModelling(width=16)]
+TASKS = CLASSIFIERS + RECONSTRUCTIONS
 MEAN_COLOUR = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 
 
@@ -31,7 +32,7 @@ def size_for(task):
 
 
 every_task = pytest.mark.parametrize("task", TASKS, ids=name)
-every_restorer = pytest.mark.parametrize("task", RESTORERS, ids=name)
+every_restorer = pytest.mark.parametrize("task", RECONSTRUCTIONS, ids=name)
 
 
 def generator(seed=0):
@@ -88,10 +89,10 @@ def test_the_loss_falls_when_head_and_inputs_are_optimised(task):
 
 def test_a_network_trains_on_all_of_them_at_once():
     tasks = {name(task): task for task in TASKS if getattr(task, "grid", 2) == 2}
-    network = HybridNetwork("resnet18", None, tasks)
+    network = HybridNetwork("resnet18", None, {key: Auxiliary(weight=1.0, task=task) for key, task in tasks.items()})
     for key, task in tasks.items():
         views = task.views(images(2, 64), generator())
-        loss, metrics = task.loss(network.auxiliary(key, task, network.backbone.maps(views.inputs)), views.targets)
+        loss, metrics = task.loss(network.auxiliary_outputs(key, network.backbone.maps(views.inputs)), views.targets)
         loss.backward()
         assert loss.ndim == 0
         assert all(value.ndim == 0 for value in metrics.values())
@@ -178,7 +179,7 @@ def test_patches_never_touch_nor_leave_the_image():
     assert apart.min() >= gap - 2 * jitter
 
 
-def test_colour_is_taken_from_whole_pairs():
+def test_both_patches_of_a_pair_lose_their_colour():
     views = RelativePosition(grayscale=0.5).views(images(64), generator())
     gray = (views.inputs == views.inputs[:, :1]).flatten(1).all(1)
     assert torch.equal(gray[:64], gray[64:])
@@ -194,7 +195,7 @@ def test_both_patches_of_a_head_have_its_pose():
 
 
 @every_restorer
-def test_only_hidden_pixels_are_changed_and_all_of_them_to_the_mean_colour(task):
+def test_masked_pixels_alone_change_to_the_mean_colour(task):
     x = images(16)
     inputs, (original, mask) = task.views(x, generator())
     assert torch.equal(original, x)
@@ -214,9 +215,9 @@ def test_holes_are_rectangles_of_the_asked_size_anywhere():
         sides.append((bottom - top, right - left))
     assert (np.min(sides), np.max(sides)) == (8, 16)
     assert np.corrcoef(np.array(sides).T)[0, 1] == pytest.approx(0, abs=0.2)
-    hidden = mask.any(0)[0]
-    assert hidden.any(0).all(), "every column is hidden in some image"
-    assert hidden.any(1).all(), "every row is hidden in some image"
+    masked = mask.any(0)[0]
+    assert masked.any(0).all(), "every column is masked in some image"
+    assert masked.any(1).all(), "every row is masked in some image"
 
 
 def test_inpainting_costs_the_error_in_the_hole_and_a_little_of_that_outside():
@@ -224,19 +225,19 @@ def test_inpainting_costs_the_error_in_the_hole_and_a_little_of_that_outside():
     mask = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
     mask[:, :, 8:16, 4:20] = True
     error = 0.2 * quarter(mask) - 0.5 * (1 - quarter(mask))
-    loss, metrics = Inpainting(perceptual=0.0, outside=0.1).loss(quarter(x) + error, Hidden(x, mask))
+    loss, metrics = Inpainting(perceptual=0.0, outside=0.1).loss(quarter(x) + error, Original(x, mask))
     assert metrics["hole_l1"].item() == pytest.approx(0.2)
     assert loss.item() == pytest.approx(0.2 + 0.1 * 0.5)
 
 
-def test_a_pixel_that_is_hidden_in_part_counts_in_part():
+def test_a_partly_masked_pixel_counts_in_part():
     x = images(1)
     mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
-    mask[:, :, :8, :6] = True  # two rows of pixels of the reconstruction: one whole, one half
-    painted = quarter(x)
-    painted[:, :, :, 0] += 0.3
-    painted[:, :, :, 1] += 0.6
-    loss, _ = Inpainting(perceptual=0.0, outside=0.0).loss(painted, Hidden(x, mask))
+    mask[:, :, :8, :6] = True  # two rows of pixels of the reconstruction: one masked completely, one by half
+    filled = quarter(x)
+    filled[:, :, :, 0] += 0.3
+    filled[:, :, :, 1] += 0.6
+    loss, _ = Inpainting(perceptual=0.0, outside=0.0).loss(filled, Original(x, mask))
     assert loss.item() == pytest.approx((0.3 + 0.5 * 0.6) / 1.5)
 
 
@@ -254,12 +255,12 @@ def test_the_frozen_network_sees_the_hole_alone():
     noise = torch.rand(8, 3, 8, 8, generator=generator(4))
     task = Inpainting(outside=0.0)
     assert task.loss(quarter(x) + noise * outside, targets)[1]["perceptual"].item() == pytest.approx(0, abs=1e-6)
-    painted = (quarter(x) + noise * inside).requires_grad_()
-    loss, metrics = task.loss(painted, targets)
+    filled = (quarter(x) + noise * inside).requires_grad_()
+    loss, metrics = task.loss(filled, targets)
     metrics["perceptual"].backward()
     assert metrics["perceptual"] > 0.01
-    assert painted.grad.abs().sum() > 0
-    assert not painted.grad[outside.bool().expand_as(painted)].any()
+    assert filled.grad.abs().sum() > 0
+    assert not filled.grad[outside.bool().expand_as(filled)].any()
     assert loss.item() == pytest.approx((metrics["hole_l1"] + metrics["perceptual"]).item(), rel=1e-5)
 
 
@@ -299,7 +300,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_reported(monkeypatch):
 
 
 @pytest.mark.parametrize(("ratio", "count"), [(0.6, 38), (0.5, 32), (0.001, 1), (0.999, 63)])
-def test_the_same_number_of_whole_cells_is_hidden_in_every_image(ratio, count):
+def test_the_same_number_of_complete_cells_is_masked_in_every_image(ratio, count):
     mask = MaskedModelling(ratio=ratio).views(images(16), generator()).targets.mask
     cells = mask.reshape(16, 8, 4, 8, 4).sum((2, 4))
     assert set(cells.unique().tolist()) == {0, 16}
@@ -307,7 +308,7 @@ def test_the_same_number_of_whole_cells_is_hidden_in_every_image(ratio, count):
 
 
 def normalised(x, cells):
-    """Images of which every cell has mean 0 and deviation 1 over its pixels and colours."""
+    """Images of which every cell has mean 0 and standard deviation 1 over its pixels and colours."""
     made, side = np.empty(x.shape, np.float32), x.shape[-1] // cells
     for image, out in zip(x.numpy(), made, strict=True):
         for r in range(0, x.shape[-1], side):
@@ -318,7 +319,7 @@ def normalised(x, cells):
 
 
 @pytest.mark.parametrize("cells", [4, 8])
-def test_masked_modelling_expects_normalised_pixels_of_hidden_cells(cells):
+def test_masked_modelling_expects_normalised_pixels_of_masked_cells(cells):
     x = images()
     task = MaskedModelling(cells=cells)
     targets = task.views(x, generator()).targets
@@ -329,11 +330,11 @@ def test_masked_modelling_expects_normalised_pixels_of_hidden_cells(cells):
     assert task.loss(perfect + 2 * ~targets.mask, targets)[0].item() == pytest.approx(0, abs=1e-6)
 
 
-def test_brightness_and_contrast_of_a_cell_are_not_asked_for():
+def test_brightness_and_contrast_of_a_cell_do_not_matter():
     task = MaskedModelling()
     mask = task.views(images(), generator()).targets.mask
     outputs = torch.randn(8, 3, 32, 32, generator=generator(5))
-    plain, dim = (task.loss(outputs, Hidden(x, mask))[0] for x in (images(), 0.3 + 0.5 * images()))
+    plain, dim = (task.loss(outputs, Original(x, mask))[0] for x in (images(), 0.3 + 0.5 * images()))
     assert plain.item() == pytest.approx(dim.item(), rel=1e-3)
 
 

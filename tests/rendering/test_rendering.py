@@ -1,4 +1,4 @@
-"""Rendered heads: the label says what the picture shows."""
+"""Rendered heads: the labels agree with the images."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from pipeline_steps.datasets.rendered import PosePrior, Rendered
 from pipeline_steps.rendering.heads import HeadModel, head_model, load_body_model
 from pipeline_steps.rendering.meshes import first_hits
-from pipeline_steps.rendering.people import make_person
 from pipeline_steps.rendering.renderer import HeadRenderer
-from pipeline_steps.rendering.scenes import View, draw_light, pose_person, posed_landmarks
+from pipeline_steps.rendering.scenes import View, draw_light, pose_subject, posed_landmarks
+from pipeline_steps.rendering.subjects import make_subject
 
 NOSE_TIP, CHIN = 30, 8
 POSES = [(0, 0, 0), (35, 0, 0), (-35, 0, 0), (0, 30, 0), (0, 0, 25), (20, -15, 10)]
@@ -25,7 +25,7 @@ def model() -> HeadModel:
 
 
 def project(points: np.ndarray, euler_deg: np.ndarray, position: np.ndarray, focal: float, size: int) -> np.ndarray:
-    """A pinhole camera written out again, with SciPy's rotations."""
+    """An independent pinhole camera, with SciPy's rotations."""
     yaw, pitch, roll = euler_deg
     rotation = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True)
     camera = rotation.apply(points) + position
@@ -34,23 +34,23 @@ def project(points: np.ndarray, euler_deg: np.ndarray, position: np.ndarray, foc
 
 
 @pytest.mark.parametrize("euler_deg", POSES, ids=str)
-def test_the_mesh_lies_in_the_picture_where_the_label_says(model, euler_deg):
+def test_the_mesh_is_in_the_image_where_the_label_says(model, euler_deg):
     size, focal, position = 128, 400.0, np.array([0.0, 0.0, -1.2])
     rng = np.random.default_rng(0)
-    person = make_person(rng, model, model.identity(np.zeros(len(model.identity_shapes))), 0.5, 0.5)
-    posed = pose_person(model, person, {}, np.zeros(2), np.eye(3))
+    subject = make_subject(rng, model, model.identity(np.zeros(len(model.identity_shapes))), 0.5, 0.5)
+    posed = pose_subject(model, subject, {}, np.zeros(2), np.eye(3))
     yaw, pitch, roll = euler_deg
     rotation = Rotation.from_euler("XYZ", [-pitch, -yaw, -roll], degrees=True).as_matrix()
     view = View(rotation, position, focal, size)
-    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
+    renderer = HeadRenderer(subject)
     camera = view.camera() | draw_light(rng, view)
-    covered = renderer.picture(posed, camera)[..., 3] > 0.5
+    covered = renderer.render(posed, camera)[..., 3] > 0.5
     pixels = project(posed, np.array(euler_deg), position, focal, size)
     inside = ((pixels > 0) & (pixels < size)).all(1)
-    # the silhouette is that of the projected vertices: none outside it, and as high and wide as they are
+    # the silhouette contains the projected vertices, and is as high and wide as they are
     assert covered[tuple(pixels[inside].astype(int).T[::-1])].mean() > 0.97
     rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
-    used = np.intersect1d(np.unique(person.faces), np.flatnonzero(inside))
+    used = np.intersect1d(np.unique(subject.faces), np.flatnonzero(inside))
     low, high = pixels[used].min(0), pixels[used].max(0)
     assert np.abs([columns[0], rows[0]] - low).max() < 3
     assert np.abs([columns[-1] + 1, rows[-1] + 1] - high).max() < 3
@@ -66,18 +66,18 @@ def test_the_mesh_lies_in_the_picture_where_the_label_says(model, euler_deg):
 )
 def test_a_pixel_is_covered_where_its_ray_meets_the_mesh(model, position, reaches_behind):
     size = 64
-    person = make_person(
+    subject = make_subject(
         np.random.default_rng(0), model, model.identity(np.zeros(len(model.identity_shapes))), 0.5, 0.5
     )
-    posed = pose_person(model, person, {}, np.zeros(2), np.eye(3))
+    posed = pose_subject(model, subject, {}, np.zeros(2), np.eye(3))
     rotation = Rotation.from_euler("XYZ", [20, -30, 5], degrees=True).as_matrix()
     view = View(rotation, np.array(position, float), 60.0, size)
-    renderer = HeadRenderer(person.vertices, person.faces, person.material, person.places, person.traits, person.look)
-    covered = renderer.picture(posed, view.camera() | draw_light(np.random.default_rng(0), view))[..., 3]
+    renderer = HeadRenderer(subject)
+    covered = renderer.render(posed, view.camera() | draw_light(np.random.default_rng(0), view))[..., 3]
     rows, columns = np.mgrid[:size, :size]
     toward = np.stack([columns.ravel() + 0.5 - size / 2, size / 2 - rows.ravel() - 0.5, np.full(size**2, -60.0)], -1)
     directions = toward @ rotation / np.linalg.norm(toward, axis=1, keepdims=True)
-    met = first_hits(posed, person.faces, np.tile(-view.position @ rotation, (size**2, 1)), directions) >= 0
+    met = first_hits(posed, subject.faces, np.tile(-view.position @ rotation, (size**2, 1)), directions) >= 0
     assert ((posed @ rotation.T + position)[:, 2].max() > 0) == reaches_behind
     assert met.any()
     assert (covered.ravel().astype(bool) == met).mean() > 0.999
@@ -85,8 +85,8 @@ def test_a_pixel_is_covered_where_its_ray_meets_the_mesh(model, position, reache
 
 def test_the_nose_points_where_the_angles_say(model):
     def nose(euler_deg):
-        person = model.identity(np.zeros(len(model.identity_shapes)))
-        points = person[model.landmark_ids].mean(1)
+        vertices = model.identity(np.zeros(len(model.identity_shapes)))
+        points = vertices[model.landmark_ids].mean(1)
         pixels = project(points, np.array(euler_deg, float), np.array([0, 0, -1.5]), 400.0, 128)
         return pixels[NOSE_TIP] - pixels[[36, 45]].mean(0)
 
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(ren
     )
 
 
-def test_samples_carry_pose_person_box_and_landmarks(rendered):
+def test_samples_have_pose_subject_box_and_landmarks(rendered):
     source, folder = rendered
     entries = list(source.entries(folder))
     samples = [source.read(entry) for entry in entries]
@@ -127,7 +127,7 @@ def test_samples_carry_pose_person_box_and_landmarks(rendered):
         assert y0 < sample.landmarks[CHIN, 1] <= y1 + 1
 
 
-def test_poses_keep_to_their_limits_and_their_number_changes_none_of_them():
+def test_poses_keep_to_their_limits_and_do_not_depend_on_their_number():
     poses = PosePrior().draw(np.random.default_rng(0), 2000)
     assert (np.abs(poses) <= [90, 60, 45]).all()
     assert np.ptp(poses[:, 0]) > 150

@@ -1,6 +1,6 @@
-"""Stand-in archives: official names and formats, and labels that are true of the pictures.
+"""Stand-in archives: official names and formats, and labels that agree with the images.
 
-Everything read here is read by code written out in this file; the pipeline's readers come last.
+This file reads them with code of its own; the last tests use the pipeline's readers.
 """
 
 import io
@@ -25,10 +25,10 @@ from pipeline_steps.datasets.pointing04 import Pointing04
 from pipeline_steps.datasets.w300lp import W300Lp
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.rendering.heads import HeadModel
-from pipeline_steps.rendering.scenes import draw_light, pose_person
+from pipeline_steps.rendering.scenes import draw_light
 from stand_ins.aflw2000 import write_aflw2000
 from stand_ins.biwi import recordings, write_biwi
-from stand_ins.heads import Framed, shoot, sitter
+from stand_ins.camera import OffCentreView, make_posable
 from stand_ins.pointing04 import write_pointing04
 from stand_ins.w300lp import write_w300lp
 from tests.conftest import ROOT
@@ -38,7 +38,7 @@ COUNTS = {"w300lp": (4, 2), "aflw2000": (3, 2), "biwi": (2, 2), "pointing04": (1
 SIZES = {"w300lp": 120, "aflw2000": 120, "biwi": 160, "pointing04": 96}
 SUFFIX = {"w300lp": "zip", "aflw2000": "zip", "biwi": "tgz", "pointing04": "tar.gz"}
 
-# names, shapes and MATLAB types of the fields of the real files
+# names, shapes and MATLAB types of the fields in the real files
 PARAMETERS = {
     "roi": ((1, 4), "int16"),
     "Illum_Para": ((1, 10), "double"),
@@ -54,7 +54,7 @@ W300LP_NAMES = r"(AFW/AFW_\d+_1|HELEN/HELEN_\d+_1|IBUG/IBUG_image_\d{3}_1|LFPW/L
 
 
 class Written:
-    """A stand-in archive: its members by name, and the truth by the member's name."""
+    """A stand-in archive: its members and its ground truth, both by the member's name."""
 
     def __init__(self, path: Path, truth: pd.DataFrame) -> None:
         self.path = path
@@ -68,16 +68,16 @@ class Written:
                 files = [member for member in archive if member.isfile()]
                 self.members = {member.name: archive.extractfile(member).read() for member in files}
 
-    def mat(self, picture: str) -> dict[str, np.ndarray]:
-        return loadmat(io.BytesIO(self.members[picture.replace(".jpg", ".mat")]))
+    def mat(self, image: str) -> dict[str, np.ndarray]:
+        return loadmat(io.BytesIO(self.members[image.replace(".jpg", ".mat")]))
 
-    def picture(self, name: str) -> np.ndarray:
+    def image(self, name: str) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(self.members[name])))
 
 
 @pytest.fixture(scope="module")
 def model() -> HeadModel:
-    return sitter("aflw2000", 0, 0).model
+    return make_posable("aflw2000", 0, 0).model
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def archives(model: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 def reprojection_error(row: dict, rotation: np.ndarray, points: np.ndarray) -> float:
-    """Largest distance in pixels between points (68, 2) and the landmarks projected with the labelled rotation.
+    """Largest distance in pixels between points (68, 2) and the landmarks projected with the rotation (3, 3).
 
-    The position is the least-squares solution of the pinhole equations, nothing of the renderer's is used.
+    The position is the least-squares solution of the pinhole equations, independent of the renderer.
     """
     turned = np.reshape(row["landmarks_head"], (68, 3)) @ rotation.T
     x, y = ((points - row["principal_point"]) * [1, -1] / row["focal"]).T  # X / -Z and Y / -Z
@@ -107,7 +107,7 @@ def reprojection_error(row: dict, rotation: np.ndarray, points: np.ndarray) -> f
 
 
 def pose_para_rotation(fields: dict[str, np.ndarray]) -> np.ndarray:
-    """Rx Ry Rz of the label of elementary matrices."""
+    """The label's rotation Rx Ry Rz as a product of elementary matrices."""
     pitch, yaw, roll = fields["Pose_Para"][0, :3].astype(float)
     (cx, cy, cz), (sx, sy, sz) = np.cos([pitch, yaw, roll]), np.sin([pitch, yaw, roll])
     rx = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
@@ -126,15 +126,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(archives, la
     assert [p.name for p in tmp_path.iterdir()] == [path.name], "nothing temporary stays"
 
 
-@pytest.mark.parametrize(("layout", "people", "images"), [("biwi", 21, 1), ("pointing04", 16, 1), ("w300lp", 1, 0)])
-def test_more_than_the_layout_can_hold_is_refused(layout, people, images, tmp_path):
+@pytest.mark.parametrize(("layout", "subjects", "images"), [("biwi", 21, 1), ("pointing04", 16, 1), ("w300lp", 1, 0)])
+def test_more_than_the_layout_has_room_for_is_refused(layout, subjects, images, tmp_path):
     with pytest.raises(UserError, match="in this layout"):
-        WRITERS[layout](tmp_path / "archive", people, images, 0)
+        WRITERS[layout](tmp_path / "archive", subjects, images, 0)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("layout", WRITERS)
-def test_labels_agree_with_the_projected_landmarks_and_the_face_with_the_template(archives, model, layout):
+def test_labels_agree_with_projected_landmarks_and_faces_with_the_template(archives, model, layout):
     for row in archives[layout].truth.values():
         rotation = np.reshape(row.get("rotation_colour", row["rotation"]), (3, 3))
         points = np.reshape(row["landmarks"], (68, 2))
@@ -143,20 +143,20 @@ def test_labels_agree_with_the_projected_landmarks_and_the_face_with_the_templat
         assert reprojection_error(row, wrong, points) > 0.2, "and only with them"
         face = np.reshape(row["landmarks_head"], (68, 3))
         tilt, _ = Rotation.align_vectors(face - face.mean(0), model.landmarks - model.landmarks.mean(0))
-        assert tilt.magnitude() < np.radians(8), "moods move the landmarks, the head's frame stays"
+        assert tilt.magnitude() < np.radians(8), "expressions move the landmarks but not the head's frame"
         x0, y0, x1, y1 = row["box"]
         inner = points[17:]
         assert (inner > [x0 - 1, y0 - 1]).all()
         assert (inner < [x1 + 1, y1 + 1]).all()
 
 
-def test_a_picture_covers_the_mesh_where_it_is_off_the_optical_axis(model):
-    who = sitter("aflw2000", 0, 0)
-    posed = pose_person(model, who.person, {}, np.zeros(2), np.eye(3))
+def test_an_image_covers_the_mesh_off_the_optical_axis(model):
+    subject = make_posable("aflw2000", 0, 0)
+    posed = subject.pose({}, np.zeros(2), np.eye(3))
     rotation = Rotation.from_euler("XYZ", [15, -30, 5], degrees=True).as_matrix()
-    view = Framed(rotation, np.array([-0.15, 0.12, -1.0]), 120.0, 160, 120, np.array([71.0, 64.5]))
+    view = OffCentreView(rotation, np.array([-0.15, 0.12, -1.0]), 120.0, 160, 120, np.array([71.0, 64.5]))
     light = draw_light(np.random.default_rng(0), view)
-    shot = shoot(who, posed, view, light)
+    shot = subject.shoot(posed, view, light)
     camera = posed @ rotation.T + view.position
     pixels = np.stack([71.0 + 120 * camera[:, 0] / -camera[:, 2], 64.5 - 120 * camera[:, 1] / -camera[:, 2]], 1)
     inside = ((pixels > 0) & (pixels < [160, 120])).all(1)
@@ -170,9 +170,9 @@ def test_a_picture_covers_the_mesh_where_it_is_off_the_optical_axis(model):
 
 def test_w300lp_has_the_official_members_and_fields(archives):
     made = archives["w300lp"]
-    pictures = [name for name in made.members if name.endswith(".jpg")]
-    assert len(pictures) == len(made.truth) == 4 * 2 * 2
-    for name in pictures:
+    images = [name for name in made.members if name.endswith(".jpg")]
+    assert len(images) == len(made.truth) == 4 * 2 * 2
+    for name in images:
         folder, stem = re.fullmatch(r"300W_LP/(\w+?)(?:_Flip)?/(\w+)\.jpg", name).groups()
         assert re.fullmatch(W300LP_NAMES, f"{folder}/{stem}"), name
         schema = whosmat(io.BytesIO(made.members[name.replace(".jpg", ".mat")]))
@@ -187,7 +187,7 @@ def test_w300lp_has_the_official_members_and_fields(archives):
 
 
 @pytest.mark.parametrize("layout", ["w300lp", "aflw2000"])
-def test_pose_para_is_the_rotation_and_the_place(archives, layout):
+def test_pose_para_is_the_rotation_and_the_position(archives, layout):
     made = archives[layout]
     for name, row in made.truth.items():
         fields = made.mat(name)
@@ -199,7 +199,7 @@ def test_pose_para_is_the_rotation_and_the_place(archives, layout):
         jaw_ends = points[[0, 16]].mean(0) + 0.5
         assert np.abs(jaw_ends - [x, SIZES[layout] + 1 - y]).max() < 6
         height = np.ptp(np.reshape(row["landmarks_head"], (68, 3)) @ rotation.T, axis=0)[1]
-        assert np.ptp(points[:, 1]) == pytest.approx(1e6 * scale * height, rel=0.25), "but for the perspective"
+        assert np.ptp(points[:, 1]) == pytest.approx(1e6 * scale * height, rel=0.25), "except for the perspective"
 
 
 def test_the_flip_is_the_mirror_image(archives):
@@ -210,8 +210,8 @@ def test_the_flip_is_the_mirror_image(archives):
     for name in (name for name, row in made.truth.items() if not row["flipped"]):
         twin = re.sub(r"/(\w+)/", r"/\1_Flip/", name, count=1)
         assert made.truth[twin]["flipped"]
-        pixels, mirrored = made.picture(name).astype(float), made.picture(twin)[:, ::-1].astype(float)
-        assert np.abs(pixels - mirrored).mean() < 4, "but for JPEG"
+        pixels, mirrored = made.image(name).astype(float), made.image(twin)[:, ::-1].astype(float)
+        assert np.abs(pixels - mirrored).mean() < 4, "except for JPEG artefacts"
         fields, other = made.mat(name), made.mat(twin)
         np.testing.assert_allclose(other["pt2d"][0], SIZES["w300lp"] + 1 - fields["pt2d"][0, order])
         np.testing.assert_allclose(other["pt2d"][1], fields["pt2d"][1, order])
@@ -236,7 +236,7 @@ def test_aflw2000_has_the_official_members_and_fields(archives):
             assert hidden[few] != row["visible"][many]
 
 
-def test_a_turned_face_hides_the_far_side(archives):
+def test_the_far_side_of_a_turned_face_is_hidden(archives):
     image_left, image_right = [0, 1, 2, 17, 36], [14, 15, 16, 26, 45]
     turned = 0
     for row in archives["aflw2000"].truth.values():
@@ -281,8 +281,8 @@ def test_biwi_has_the_official_members(archives):
     assert all(re.fullmatch(f"hpdb/({patterns})", name) for name in made.members)
     with tarfile.open(made.path) as archive:
         assert archive.getmember("hpdb/02").isdir()
-    people = {row["recording"]: row["subject"] for row in made.truth.values()}
-    assert people == {"01": "01", "02": "02", "21": "02"}, "the second person was recorded twice"
+    subjects = {row["recording"]: row["subject"] for row in made.truth.values()}
+    assert subjects == {"01": "01", "02": "02", "21": "02"}, "the second subject was recorded twice"
     everyone = recordings(20)
     assert [number for number, _ in everyone] == list(range(1, 25))
     assert {pair for pair in everyone if pair[0] != pair[1]} == {(15, 3), (18, 5), (21, 2), (22, 7)}
@@ -296,7 +296,7 @@ def test_biwi_labels_pictures_depth_maps_and_calibrations_agree(archives):
         np.testing.assert_allclose(flip @ rotation @ flip, np.reshape(row["rotation"], (3, 3)), atol=1e-5)
         np.testing.assert_allclose(centre, row["centre_mm"], atol=1e-2)
         colour, turn, shift, size = read_cal(made.members[f"{folder}/rgb.cal"])
-        assert made.picture(name).shape == (size[1], size[0], 3) == (120, 160, 3)
+        assert made.image(name).shape == (size[1], size[0], 3) == (120, 160, 3)
         assert 0.01 < np.degrees(Rotation.from_matrix(turn).magnitude()) < 0.5
         assert 20 < np.linalg.norm(shift) < 35
         np.testing.assert_allclose(flip @ turn @ rotation @ flip, np.reshape(row["rotation_colour"], (3, 3)), atol=1e-5)
@@ -334,7 +334,7 @@ def test_pointing04_has_the_official_names_and_faces(archives):
         assert (series, tilt, pan) == (row["series"], row["tilt"], row["pan"])
         step = (number - 1) // 13 - 3  # the official browsing program's arithmetic
         assert (tilt, pan) == ({-3: -60, 3: 60}.get(step, 15 * step), ((number - 1) % 13 - 6) * 15)
-        assert made.picture(name).shape == (72, 96, 3)
+        assert made.image(name).shape == (72, 96, 3)
         nose = np.reshape(row["rotation"], (3, 3))[:, 2]
         assert np.degrees(np.arcsin(nose[1])) == pytest.approx(tilt), "+tilt looks up"
         assert np.degrees(np.arctan2(-nose[0], nose[2])) == pytest.approx(pan), "+pan looks to the image's left"
@@ -349,13 +349,13 @@ def test_pointing04_has_the_official_names_and_faces(archives):
         assert content == made.members[name.replace("Front/personne", "Person01/person")]
 
 
-def test_the_command_line_names_what_is_wrong(tmp_path):
+def test_the_command_line_names_the_wrong_option(tmp_path):
     command = [sys.executable, "-m", "stand_ins", "biwi", str(tmp_path / "a.tgz")]
     done = subprocess.run(
-        [*command, "--people", "30", "--images", "1"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--subjects", "30", "--images", "1"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("error: --people: 1 to 20 in this layout, got 30")
+    assert done.stderr.strip().endswith("error: --subjects: 1 to 20 in this layout, got 30")
     assert not list(tmp_path.iterdir())
 
 
@@ -373,8 +373,8 @@ def test_the_biwi_reader_finds_every_frame_pose_and_head(archives, tmp_path):
     for source_id, sample in samples.items():
         row = truth[f"hpdb/{source_id}_rgb.png"]
         np.testing.assert_allclose(sample.rotation.ravel(), row["rotation"], atol=1e-5)
-    people = {source_id.split("/")[0]: sample.subject for source_id, sample in samples.items()}
-    assert people["02"] == people["21"] != people["01"]
+    subjects = {source_id.split("/")[0]: sample.subject for source_id, sample in samples.items()}
+    assert subjects["02"] == subjects["21"] != subjects["01"]
 
 
 @pytest.mark.parametrize(("layout", "source"), [("aflw2000", Aflw2000()), ("w300lp", W300Lp())])

@@ -1,4 +1,4 @@
-"""The crop step: boxes by name, context, checked labels, and bad pictures that are listed with their reason."""
+"""The crop step: context, validated labels, and bad images that are listed with the reason."""
 
 import json
 import subprocess
@@ -11,51 +11,10 @@ import pytest
 from PIL import Image
 
 from pipeline_steps.crop_faces import crop_faces
-from pipeline_steps.datasets.base import Sample
 from pipeline_steps.datasets.image_folder import ImageFolder
-from pipeline_steps.images.boxes import head_box, square_around
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.errors import UserError
 from tests.conftest import ROOT, small_disk
-
-LANDMARKS = np.array([[100.0, 150], [300, 150], [200, 350]])
-SAMPLE = Sample(
-    "s", np.eye(3), given_box=np.array([1.0, 2, 3, 4]), projected_head=np.array([5.0, 6, 7, 8]), landmarks=LANDMARKS
-)
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ("whole_image", [0, 0, 640, 480]),
-        ("given_box", [1, 2, 3, 4]),
-        ("projected_head", [5, 6, 7, 8]),
-        ("landmarks_tight", [100, 150, 300, 350]),
-        # Hopenet: 0.4 of 200 px to the left and above; then, of 280 px, 0.4 to the right and 0.12 below
-        ("landmarks_loose", [20, 70, 412, 383.6]),
-    ],
-)
-def test_box_rules(rule, expected):
-    np.testing.assert_allclose(head_box(SAMPLE, rule, 640, 480), expected)
-
-
-@pytest.mark.parametrize("rule", ["given_box", "projected_head", "landmarks_tight", "landmarks_loose"])
-def test_a_rule_without_its_box_says_so(rule):
-    with pytest.raises(ValueError, match=r"the data set gives no .*; choose another crop\.box"):
-        head_box(Sample("s", np.eye(3)), rule, 640, 480)
-
-
-def test_the_square_keeps_the_aspect_ratio_and_adds_the_margin():
-    square = square_around(np.array([100.0, 100, 200, 150]), 0.1, 640, 480)
-    np.testing.assert_allclose(square, [90, 65, 210, 185])
-    for box, message in (
-        ([np.nan, 0, 1, 1], "unusable box"),
-        ([0, 0, 3, 3], "unusable box"),
-        ([-9e5, -9e5, 9e5, 9e5], "unusable box"),
-        ([700, 0, 800, 90], "outside the 640x480 picture"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            square_around(np.array(box, float), 0.0, 640, 480)
 
 
 def run_crop_faces(
@@ -78,7 +37,7 @@ def run_crop_faces(
 
 
 def labelled(folder: Path, rows: dict[str, str], header: str = "path,yaw,pitch,roll") -> None:
-    """Noise pictures with their labels; those that exist already stay."""
+    """Write noise images and their labels to folder/mine."""
     mine = folder / "mine"
     mine.mkdir()
     rng = np.random.default_rng(0)
@@ -88,7 +47,7 @@ def labelled(folder: Path, rows: dict[str, str], header: str = "path,yaw,pitch,r
     (mine / "labels.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
-def test_every_bad_picture_is_listed_with_its_reason_and_the_others_are_kept(tmp_path):
+def test_every_bad_image_is_listed_with_the_reason_and_the_others_are_kept(tmp_path):
     good = {f"good{n}.png": "10,0,0" for n in range(8)}
     bad = ("cut.png", "empty.png", "page.png", "missing.png", "nan.png", "far.png", "text.png", "float.tiff")
     rows = good | dict.fromkeys(bad, "10,0,0") | {"nan.png": "nan,0,0", "far.png": "270,0,0", "text.png": "left,0,0"}
@@ -118,7 +77,7 @@ def test_every_bad_picture_is_listed_with_its_reason_and_the_others_are_kept(tmp
         assert file.read(np.arange(8)).shape == (8, 32, 32, 3)
 
 
-def test_a_matrix_that_is_no_rotation_is_rejected(tmp_path):
+def test_a_matrix_that_is_not_a_rotation_is_rejected(tmp_path):
     header = "path," + ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
     rows = {
         "good.png": "1,0,0,0,1,0,0,0,1",
@@ -132,7 +91,7 @@ def test_a_matrix_that_is_no_rotation_is_rejected(tmp_path):
     assert set(rejected["reason"]) == {"the label is not a rotation"}
 
 
-def test_too_many_bad_pictures_stop_the_step_and_are_still_listed(tmp_path):
+def test_too_many_bad_images_stop_the_step_and_are_still_listed(tmp_path):
     labelled(tmp_path, {"a.png": "1,0,0", "b.png": "x,0,0", "c.png": "1,0,0"})
     with pytest.raises(UserError) as error:
         run_crop_faces(tmp_path)
@@ -141,31 +100,31 @@ def test_too_many_bad_pictures_stop_the_step_and_are_still_listed(tmp_path):
     assert [p.name for p in (tmp_path / "crops").iterdir()] == ["rejected.csv"]
 
 
-def test_two_pictures_of_one_name_stop_the_step(tmp_path):
+def test_two_images_with_the_same_name_stop_the_step(tmp_path):
     labelled(tmp_path, {"a.png": "1,0,0"})
     table = tmp_path / "mine/labels.csv"
     table.write_text(table.read_text() + "a.png,2,0,0\n")
-    with pytest.raises(UserError, match=r"2 pictures are called a\.png"):
+    with pytest.raises(UserError, match=r"2 images are named a\.png"):
         run_crop_faces(tmp_path)
 
 
 def test_an_empty_folder_stops_the_step(tmp_path):
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="holds no pictures of the data set mine"):
+    with pytest.raises(UserError, match="no images of the data set mine in it"):
         run_crop_faces(tmp_path, source={"labels": None})
 
 
-def test_the_crop_is_the_centre_of_what_is_stored_with_its_context(tmp_path):
+def test_the_crop_is_the_centre_of_the_stored_image(tmp_path):
     labelled(tmp_path, {"a.png": "1,0,0,20,12,36,28"}, "path,yaw,pitch,roll,x0,y0,x1,y1")
     rule = {"box": "given_box", "margin": 0.0}
-    picture = np.asarray(Image.open(tmp_path / "mine/a.png"))
+    image = np.asarray(Image.open(tmp_path / "mine/a.png"))
     with CropFile(run_crop_faces(tmp_path, rule, size=16, context=0.25) / "crops.h5") as file:
         assert (file.size, file.stored) == (16, 24)
-        np.testing.assert_array_equal(file.read(np.array([0]))[0], picture[12:28, 20:36])
-        np.testing.assert_array_equal(file.read_with_context(np.array([0]))[0], picture[8:32, 16:40])
+        np.testing.assert_array_equal(file.read(np.array([0]))[0], image[12:28, 20:36])
+        np.testing.assert_array_equal(file.read_with_context(np.array([0]))[0], image[8:32, 16:40])
 
 
-def test_pictures_without_labels_are_cropped_with_unknown_poses(tmp_path):
+def test_images_without_labels_are_cropped_with_unknown_poses(tmp_path):
     labelled(tmp_path, {"a.png": "", "b.png": ""})
     with CropFile(run_crop_faces(tmp_path, source={"labels": None}) / "crops.h5") as file:
         assert np.isnan(file.rotation).all()

@@ -1,4 +1,4 @@
-"""Splits and protocols: who is trained, validated and tested on, and which images count."""
+"""Splits and protocols: which subjects are trained on, validated on and tested on, and which images are used."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,9 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.params.sections import Labels
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.split_dataset import split_dataset
-from pipeline_steps.splits.protocols import listed_images, read_protocol
-from pipeline_steps.splits.split_file import labelled_images, read_split
-from tests.conftest import ROOT
+from pipeline_steps.splits.label_budget import labelled_images
+from pipeline_steps.splits.split_file import read_split
 
-PROTOCOLS = sorted((ROOT / "workflow/resources/protocols").glob("*.yaml"))
 EULER = {f"p{n % 4}/{n}": (25.0 * n - 100, 0.0, 5.0 * n) for n in range(12)}  # yaw -100 to 175
 
 
@@ -48,15 +46,15 @@ def labelled(folder: Path, seed: int = 0, **labels) -> set[str]:
         return set(labelled_images(read_split(folder / "out/split.json"), crops, Labels(**labels), seed))
 
 
-def test_parts_share_nobody_and_hold_everything(tmp_path):
+def test_parts_share_no_subject_and_contain_every_image(tmp_path):
     made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1})
-    who = made["subjects"]
-    assert sorted(who["train"] + who["validation"] + who["test"]) == ["p0", "p1", "p2", "p3"]
+    subjects = made["subjects"]
+    assert sorted(subjects["train"] + subjects["validation"] + subjects["test"]) == ["p0", "p1", "p2", "p3"]
     assert sorted(made["train"] + made["validation"] + made["test"]) == sorted(EULER)
     assert made["left_out"] == 0
 
 
-def test_a_larger_budget_only_adds(tmp_path):
+def test_a_larger_budget_only_adds_labels(tmp_path):
     made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1})
     small, large = (labelled(tmp_path, subjects=n) for n in (1, 2))
     assert small < large == set(made["train"])
@@ -66,14 +64,14 @@ def test_a_larger_budget_only_adds(tmp_path):
         labelled(tmp_path, subjects=3)
 
 
-def test_every_seed_may_label_other_people(tmp_path):
+def test_every_seed_may_label_other_subjects(tmp_path):
     split(tmp_path, {"test_subjects": 1, "validation_subjects": 0})
     drawn = [labelled(tmp_path, seed, subjects=1, redraw=True) for seed in range(4)]
     assert len(set.union(*drawn[:3])) == 9
     assert drawn[3] == drawn[0] == labelled(tmp_path, 7, subjects=1)
 
 
-def test_a_protocol_leaves_out_what_lies_beyond_its_angle(tmp_path):
+def test_a_protocol_leaves_out_images_beyond_its_angle(tmp_path):
     made = split(tmp_path, {"test_subjects": "all"}, "max_angle: 99.0")
     assert sorted(made["test"]) == sorted(i for i, (yaw, _, _) in EULER.items() if abs(yaw) <= 99)
     assert made["left_out"] == 12 - len(made["test"])
@@ -89,16 +87,16 @@ def test_a_protocol_lists_images_and_subjects(tmp_path, caplog):
     assert "keeps 5 images here and 6 of the official data set" in caplog.text
 
 
-def test_an_unverified_protocol_is_called_so(tmp_path, caplog):
-    split(tmp_path, {"test_subjects": "all"}, "notes: it was not shown to us\nmax_angle: 180.0")
+def test_an_unverified_protocol_is_reported(tmp_path, caplog):
+    split(tmp_path, {"test_subjects": "all"}, "notes: its list was never published\nmax_angle: 180.0")
     assert "could not be verified" not in caplog.text
     path = tmp_path / "protocol.yaml"
     path.write_text(path.read_text().replace("verified: true", "verified: false"))
     split_dataset(tmp_path / "recipe.json", tmp_path / "crops.h5", tmp_path / "out", path)
-    assert "could not be verified against its source: it was not shown to us" in caplog.text
+    assert "could not be verified against its source: its list was never published" in caplog.text
 
 
-def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
+def test_images_without_a_pose_are_in_the_split_but_not_labelled(tmp_path):
     euler = EULER | {f"p9/{n}": (np.nan, np.nan, np.nan) for n in range(3)}
     made = split(tmp_path, {"test_subjects": 1, "validation_subjects": 1}, euler=euler)
     parts = made["train"] + made["validation"] + made["test"]
@@ -109,8 +107,8 @@ def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
 @pytest.mark.parametrize(
     ("rule", "protocol", "message"),
     [
-        ({"test_subjects": 9}, None, "4 subjects do not suffice for 9 to test"),
-        ({"test_subjects": 0, "validation_subjects": 4}, None, "do not suffice"),
+        ({"test_subjects": 9}, None, "4 subjects are too few for 9 to test on"),
+        ({"test_subjects": 0, "validation_subjects": 4}, None, "are too few"),
         ({"protocol": "x"}, "test: [nobody]", "no subject 'nobody'"),
         ({"test_subjects": "all"}, "max_angle: 0.5", "leaves out all 12 images"),
         ({"test_subjects": "all"}, "images: missing.txt", "no readable file missing.txt"),
@@ -119,18 +117,8 @@ def test_images_without_a_pose_are_trained_on_but_not_labelled(tmp_path):
         ({"test_subjects": "all"}, "max_angle: [", "not a readable protocol"),
     ],
 )
-def test_what_cannot_be_split_is_named(tmp_path, rule, protocol, message):
+def test_an_impossible_split_is_refused_in_one_line(tmp_path, rule, protocol, message):
     with pytest.raises(UserError) as error:
         split(tmp_path, rule, protocol)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("path", PROTOCOLS, ids=lambda p: p.stem)
-def test_every_protocol_reads_and_names_its_source(path):
-    protocol = read_protocol(path)
-    assert len(protocol.source) > 40
-    assert protocol.verified or protocol.notes, "what could not be verified says why"
-    listed = listed_images(protocol, path)
-    if listed is not None:
-        assert len(listed) == len(set(listed)) == protocol.expected_images

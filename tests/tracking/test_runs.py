@@ -1,4 +1,4 @@
-"""What an experiment's pages in MLflow begin with."""
+"""The names of errors in MLflow, and the start of an experiment's pages."""
 
 import json
 from pathlib import Path
@@ -7,19 +7,28 @@ import pandas as pd
 import pytest
 from mlflow.utils.validation import _validate_experiment_tag
 
-from pipeline_steps.evaluation.design import flat
+from pipeline_steps.evaluation.design import Design, Study, Trainings
 from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.params.sections import Comparison, Evaluation
 from pipeline_steps.tracking.outcomes import evaluation_errors
 from pipeline_steps.tracking.view import VIEW_TAG, experiment_tags
 
 
 def write_design(folder: Path, **evaluate: object) -> None:
-    rows = [("study", "", "seeds", "0"), *(("evaluate", "", key, value) for key, value in flat(evaluate))]
-    pd.DataFrame(rows, columns=["of", "name", "key", "value"]).to_csv(folder / "design.csv", index=False)
+    nothing = Trainings(shared={}, by_name={})
+    design = Design(
+        study=Study(seeds=[0], train_on="heads"),
+        data={},
+        pretrain=nothing,
+        finetune=nothing,
+        evaluate=Evaluation.model_validate(evaluate),
+        compare=Comparison(baselines=["a"]),
+    )
+    (folder / "design.json").write_text(design.model_dump_json())
 
 
-@pytest.mark.parametrize(("arms", "whole"), [(2, True), (400, False)])
-def test_a_studys_note_names_the_best_arm_and_is_never_too_long_for_mlflow(tmp_path: Path, arms: int, whole: bool):
+@pytest.mark.parametrize(("arms", "complete"), [(2, True), (400, False)])
+def test_a_studys_note_names_the_best_arm_and_is_never_too_long_for_mlflow(tmp_path: Path, arms: int, complete: bool):
     names, errors = [f"arm{n:03}" for n in range(arms)], [9.0 - n / 100 for n in range(arms)]
     table = pd.DataFrame({"dataset": "heads", "arm": names, "error": "mae", "mae": errors, "geodesic": errors})
     table.to_csv(tmp_path / "table.csv")
@@ -28,8 +37,8 @@ def test_a_studys_note_names_the_best_arm_and_is_never_too_long_for_mlflow(tmp_p
     for name, value in experiment_tags("1", tmp_path).items():
         _validate_experiment_tag(name, value)
     note = experiment_tags("1", tmp_path)["mlflow.note.content"]
-    assert f"On heads, **arm{arms - 1:03}** errs least: mae {errors[-1]:.2f} degrees." in note
-    assert (text in note) == whole
+    assert f"On heads, **arm{arms - 1:03}** has the lowest error: mae {errors[-1]:.2f} degrees." in note
+    assert (text in note) == complete
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 
 import lightning.pytorch as pl
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 from pipeline_steps.images.augmentation import Augmentation
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params.sections import Training
+from pipeline_steps.params.steps import Auxiliary
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.pretext.base import PretextTask, Views
 from pipeline_steps.pretext.roll_equivariance import RollEquivariance
 from pipeline_steps.pretext.rotation import Rotation
 from pipeline_steps.training.data import EpochSampler
 from pipeline_steps.training.multi_task import Labelled, MultiTask
-from pipeline_steps.training.probe import probe_error_deg
 from pipeline_steps.training.schedule import weight_factor
 from tests.optimise import losses_while_optimised
 
@@ -26,40 +25,46 @@ SIZE = 32
 
 
 class Recorder(PretextTask):
-    """Shows its images as they are, then mirrored, and notes them down in SEEN."""
+    """Its views are the images, darkened, and their mirror images; all images that it gets are appended to SEEN."""
 
     kind: str = "recorder"
-    taught: bool = False
+    brightness: float = 1.0
+    has_teacher: bool = False
     momentum: float = 0.9
 
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
         SEEN.append(images)
+        images = self.brightness * images
         return Views(torch.cat([images, images.flip(3)]), None)
 
     def head(self, features: int) -> nn.Module:
         return nn.Linear(features, 4)
 
     def loss(self, outputs: Tensor, targets: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        if self.taught:
+        if self.has_teacher:
             assert targets.shape == outputs.shape
             assert not targets.requires_grad
             return (outputs - targets.detach()).square().mean() + outputs.mean(), {}
         return outputs.square().mean(), {}
 
     def teacher_momentum(self, progress: float) -> float | None:
-        return self.momentum if self.taught else None
+        return self.momentum if self.has_teacher else None
 
 
 SEEN: list[Tensor] = []
 
 
-def module(tasks: Mapping[str, PretextTask], pose_head: str | None = "rotation_6d", **more) -> MultiTask:
+def module(
+    tasks: Mapping[str, PretextTask], pose_head: str | None = "rotation_6d", weight: float = 1.0, **more
+) -> MultiTask:
+    """weight: of every task's loss; more: further arguments of MultiTask."""
     torch.manual_seed(0)
     training = Training(
         epochs=1, batch_size=2, learning_rate=0.01, warmup_epochs=0, augmentation=Augmentation(flip=0.0)
     )
-    network = HybridNetwork("resnet18", pose_head, tasks)
-    return MultiTask(network, tasks, more.pop("weights", {}), more.pop("views", "siamese"), training, SIZE, 0, **more)
+    # not validated, because params.yaml offers the project's own tasks alone
+    auxiliary = {name: Auxiliary.model_construct(weight=weight, task=task) for name, task in tasks.items()}
+    return MultiTask(HybridNetwork("resnet18", pose_head, auxiliary), training, SIZE, 0, **more)
 
 
 def batch(value: float, n: int = 2) -> dict[str, Tensor]:
@@ -96,8 +101,8 @@ def test_tasks_see_unlabelled_images_where_there_are_some_and_the_pose_loss_does
     assert trained.backbone_passes == 2 + 4
 
 
-def test_a_teacher_is_a_moving_average_of_its_pupil():
-    trained = module({"recorder": Recorder(taught=True)}, pose_head=None)
+def test_a_teacher_is_a_moving_average_of_its_student():
+    trained = module({"recorder": Recorder(has_teacher=True)}, pose_head=None)
     teacher = dict(trained.teachers["recorder"].named_parameters())
     before = {name: p.clone() for name, p in teacher.items()}
     weights = list(trained.network.backbone.parameters())
@@ -109,7 +114,7 @@ def test_a_teacher_is_a_moving_average_of_its_pupil():
         torch.testing.assert_close(teacher[name], 0.9 * was + 0.1 * weights[i].detach(), atol=1e-6, rtol=1e-4)
     assert trained.backbone_passes == 4 + 4
     assert not any(p.requires_grad for p in teacher.values())
-    assert not any("teachers" in name for name, _ in trained._trained())
+    assert not any("teachers" in name for name, _ in trained.trained_parameters())
 
 
 def test_pose_aware_tasks_read_the_pose_head_and_have_one_of_their_own_in_pretraining():
@@ -139,6 +144,30 @@ def test_in_single_view_mode_the_pose_loss_sees_every_view_with_its_label():
     assert losses["pose"].item() > 0
 
 
+def test_a_single_view_belongs_to_exactly_one_task():
+    for tasks in ({}, {"roll": RollEquivariance(), "rotation": Rotation()}):
+        with pytest.raises(ValueError, match="single_view needs exactly one auxiliary task"):
+            module(tasks, views="single_view")
+
+
+def test_the_order_of_the_tasks_changes_no_loss():
+    """Views, heads and losses belong together by name, not by their position in the batch."""
+    images = torch.rand(4, 3, SIZE, SIZE)
+    label = Labelled(images, torch.eye(3).expand(4, 3, 3), torch.zeros(4, 3))
+    tasks = {"bright": Recorder(), "dark": Recorder(brightness=0.2)}
+    found = []
+    for names in (["bright", "dark"], ["dark", "bright"]):
+        trained = module({name: tasks[name] for name in names})
+        for head in trained.network.auxiliary_heads.values():
+            nn.init.constant_(head.weight, 0.1)
+            nn.init.zeros_(head.bias)
+        losses, _ = trained.losses(label, images, torch.Generator().manual_seed(0))
+        found.append({name: loss.item() for name, loss in losses.items()})
+    assert found[0].keys() == {"pose", "bright", "dark"}
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert found[0]["bright"] != pytest.approx(found[0]["dark"], rel=0.1)
+
+
 class Losses(pl.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
@@ -149,7 +178,7 @@ class Losses(pl.Callback):
 
 @pytest.mark.parametrize("weighting", ["fixed", "annealed", "ramped", "uncertainty"])
 def test_the_total_is_the_weighted_sum(weighting):
-    trained = module({"rotation": Rotation()}, weights={"rotation": 0.3}, weighting=weighting)
+    trained = module({"rotation": Rotation()}, weight=0.3, weighting=weighting)
     losses = Losses()
     train(trained, [{"labelled": batch(0.5)}], [losses])
     m = losses.metrics
@@ -162,7 +191,7 @@ def test_uncertainty_weights_settle_where_every_loss_counts_alike():
     """At the minimum of exp(-s) L + s, s = log L, every loss contributes 1."""
     trained = module({"recorder": Recorder()}, weighting="uncertainty")
     parameters = trained.log_variances.parameters()
-    losses_while_optimised(lambda: trained._weighted("pose", torch.tensor(0.1)), parameters, 0.05, 400)
+    losses_while_optimised(lambda: trained.weighted("pose", torch.tensor(0.1)), parameters, 0.05, 400)
     assert trained.log_variances["pose"].item() == pytest.approx(math.log(0.1), abs=0.01)
 
 
@@ -182,16 +211,3 @@ def test_an_epoch_shows_every_image_as_often_as_the_others():
     assert list(sampler) != first
     sampler.set_epoch(0)
     assert list(sampler) == first
-
-
-def test_the_probe_reads_a_linear_pose_and_finds_none_in_noise():
-    rng = np.random.default_rng(0)
-    euler, subjects = rng.normal(0, 20, (300, 3)), np.repeat(["a", "b", "c"], 100)
-    telling = euler @ rng.normal(size=(3, 8)) + 5
-    assert probe_error_deg(telling, euler, subjects, ridge=1e-6) < 1e-3
-    by_mean = np.mean([
-        np.abs(euler[subjects == s] - euler[subjects != s].mean(0)).mean() for s in ("a", "b", "c")
-    ])  # fmt: skip
-    assert probe_error_deg(rng.normal(size=(300, 8)), euler, subjects) == pytest.approx(by_mean, rel=0.1)
-    shifted = telling + 100 * (subjects == "a")[:, None]
-    assert probe_error_deg(shifted, euler, subjects, ridge=1e-6) > 1, "what fits two people must fit the third"

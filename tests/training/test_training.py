@@ -93,7 +93,7 @@ def finetune(world: World, folder: Path, recipe: Path) -> list[str]:
 
 @pytest.mark.workflow
 def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path: Path):
-    made = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/recipe.json").read_text())
+    made = json.loads((finished.folder / "results/tiny/default/finetune/hybrid/seed0/recipe.json").read_text())
     made["params"]["training"]["epochs"] = 8
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(made))
@@ -133,7 +133,7 @@ def test_a_killed_training_goes_on_to_the_same_result(finished: World, tmp_path:
 def test_a_gradient_is_no_longer_than_its_limit(finished: World, tmp_path: Path, monkeypatch, gradient_clip, moves):
     """AdamW divides by the gradient's size, or by 1e-8 where it is smaller: so short a gradient moves nothing."""
     monkeypatch.setenv("HEADPOSE_TRACKING", "off")
-    made = json.loads((finished.folder / "results/tiny/finetune/hybrid/seed0/recipe.json").read_text())
+    made = json.loads((finished.folder / "results/tiny/default/finetune/hybrid/seed0/recipe.json").read_text())
     made["params"]["training"] |= {"epochs": 1, "gradient_clip": gradient_clip, "weight_decay": 0.0}
     (tmp_path / "recipe.json").write_text(json.dumps(made))
     data = finished.folder / "data"
@@ -147,7 +147,7 @@ def test_a_gradient_is_no_longer_than_its_limit(finished: World, tmp_path: Path,
 
 @pytest.mark.workflow
 def test_the_finished_model_predicts_rotations_without_the_auxiliary_heads(finished: World):
-    path = finished.folder / "results/tiny/finetune/hybrid/seed0/model.safetensors"
+    path = finished.folder / "results/tiny/default/finetune/hybrid/seed0/model.safetensors"
     network, about = load_model(path)
     assert about["image_size"] == "32"
     assert not any("auxiliary" in key for key in load_file(path))

@@ -127,7 +127,7 @@ def test_a_failed_download_leaves_nothing_half_done(copy: World, tmp_path: Path)
         table = catalogue(tmp_path / "table.yaml", [server.url(archive.name)], archive)
         said = run(copy, overlay(table=table), fails=True)
     place = "data/archives/AFLW2000-3D.zip"
-    assert "error: AFLW2000-3D.zip: not downloaded (127.0.0.1: sent a web page in place of the file" in said
+    assert "error: AFLW2000-3D.zip: not downloaded (127.0.0.1: sent a web page instead of the file" in said
     assert f"download it by hand and put it at {place}" in said
     assert not (copy.folder / place).exists()
     assert not (copy.folder / "data/raw/aflw2000").exists()

@@ -49,7 +49,8 @@ def test_round_trip(finished: World, tmp_path: Path, s3: str):
     changed = json.loads(repository("dvc", "params", "diff", "HEAD~1", "--json"))
     assert changed["params.yaml"]["compare.error"]["new"] == "geodesic"
     diff = json.loads(repository("dvc", "metrics", "diff", "HEAD~1", "--json"))
-    before, after = (diff["results/tiny/compare/metrics.json"]["rendered.hybrid.reduction"][k] for k in ("old", "new"))
+    reduction = diff["results/tiny/default/compare/metrics.json"]["rendered.hybrid.reduction"]
+    before, after = reduction["old"], reduction["new"]
     assert before != after
     compared = repository("make", "compare", "A=HEAD~1", "B=HEAD", f"BIN={Path(sys.executable).parent}")
     assert re.search(r"compare\.error +mae +geodesic", compared)
@@ -69,7 +70,7 @@ def test_round_trip(finished: World, tmp_path: Path, s3: str):
     repository("git", "checkout", "-q", "HEAD~1", "--", "params.yaml", "dvc.lock")
     repository("dvc", "pull")
     assert repository.nothing_to_do()
-    metrics = json.loads((repository.folder / "results/tiny/compare/metrics.json").read_text())
+    metrics = json.loads((repository.folder / "results/tiny/default/compare/metrics.json").read_text())
     assert metrics["rendered"]["hybrid"]["reduction"] == pytest.approx(before)
     assert "dvc.lock" in repository("git", "status", "--porcelain")
     assert "cumulative error" in repository("dvc", "plots", "show", "--json")

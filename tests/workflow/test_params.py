@@ -1,10 +1,8 @@
 """params.yaml, the studies and the published schema agree with the types."""
 
 import json
-import re
 import subprocess
 import sys
-from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -12,74 +10,38 @@ import yaml
 
 from pipeline_steps.job.errors import UserError
 from tests.conftest import ROOT
-from workflow.params import Params, merged, parse_params
-from workflow.plan import Plan
+from workflow.params import Params, load_params, merged, parse_params
+from workflow.studies import Study, all_studies
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
+STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+ASKED = {"asks": "Which is best?"}
 
 
-BELOW = {
-    "transfer": ["biwi"],
-    "tune": ["biwi"],
-    "tune_auxiliary": ["biwi"],
-    "tune_pairs": ["biwi"],
-    "best": ["biwi"],
-    "computing": ["biwi", "roles"],
-    "pairs_computing": ["biwi", "pairs"],
-    "pairs_alone": ["biwi", "pairs"],
-    "confirmed_computing": ["biwi", "confirmed"],
-    "imagenet_alone": ["biwi", "imagenet"],
-    "imagenet_rolled": ["biwi", "imagenet"],
-    "best_longer": ["biwi", "best"],
-    "best_flip_test": ["biwi", "best", "best_longer"],
-    "best_detail": ["biwi", "best", "best_longer"],
-    "best_112": ["biwi", "best"],
-    "best_112_rolled": ["biwi", "best", "best_112"],
-    "best_112_longer": ["biwi", "best", "best_112"],
-    "best_112_flip_test": ["biwi", "best", "best_112", "best_112_longer"],
-    "best_112_detail": ["biwi", "best", "best_112", "best_112_longer"],
-    "tune_imagenet": ["biwi", "imagenet"],
-    "tune_best": ["biwi", "best"],
-}
-"""Overlays that each of these studies goes on top of; all others go on the default study and on biwi."""
+@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+def test_every_question_of_every_study_is_valid_at_every_size_and_every_arm_is_compared(study: Study):
+    compared = set()
+    for params in (params for size in study.sizes for params in study.questions(size)):
+        assert params.about
+        compared |= {arm.partition("-")[0] for arm in params.arms}
+    file = ROOT / "studies" / f"{study.name}.yaml"
+    own = yaml.safe_load(file.read_text())["arms"] if study.name != DEFAULT["study"] else DEFAULT["arms"]
+    assert {*own} <= compared
 
 
-def overlay_of(study: str) -> dict:
-    return yaml.safe_load((ROOT / f"studies/{study}.yaml").read_text())
+class Unique(yaml.SafeLoader):
+    """Refuses a key that a map has twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"{node.start_mark}: {keys}"
+        return super().construct_mapping(node, deep)
 
 
-STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_study_is_valid(study):
-    overlay = overlay_of(study)
-    assert study in (overlay.get("study"), overlay.get("question"))
-    for below in [BELOW[study]] if study in BELOW else [[], ["biwi"]]:
-        values = reduce(merged, [*map(overlay_of, below), overlay], DEFAULT)
-        for size in (None, "small", "base", "full"):
-            parse_params(values | {"size": size})
-
-
-def test_all_studies_are_listed():
-    listed = re.findall(r"^\| `(\w+)\.yaml` \|", (ROOT / "studies/README.md").read_text(), re.M)
-    assert sorted(listed) == STUDIES
-
-
-@pytest.mark.parametrize("size", ["small", "base", "full"])
-def test_no_question_trains_another_questions_models_anew(size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for archive in ("biwi_face_crops.tar.gz", "aflw2000_dev300.tar.gz"):
-        (tmp_path / archive).write_text(archive)
-    monkeypatch.setenv("HEADPOSE_REAL_DATA", str(tmp_path))
-    trained: dict[str, tuple[str, str]] = {}
-    for question in set(STUDIES) - {"paper"}:
-        overlays = [*BELOW.get(question, ["biwi"]), question]
-        plan = Plan(parse_params(reduce(merged, map(overlay_of, overlays), DEFAULT) | {"size": size}))
-        for folder in [*plan.pretrainings(), *plan.finetunings()]:
-            key = plan.recipes[folder].key
-            other, known = trained.setdefault(folder, (question, key))
-            assert known == key, f"{folder}: otherwise in studies/{question}.yaml than in studies/{other}.yaml"
+@pytest.mark.parametrize("file", [ROOT / "params.yaml", *STUDIES], ids=lambda path: path.stem)
+def test_no_map_of_a_study_has_a_key_twice(file: Path):
+    assert yaml.load(file.read_text(), Unique)
 
 
 def test_parameters_parse_without_heavy_libraries():
@@ -120,14 +82,28 @@ def test_the_published_schema_is_that_of_the_types():
         ({"arms": {"baseline": {"init": "ssl:jigsaw"}}}, "'jigsaw' is not defined"),
         ({"arms": {"hybrid": {"views": "single_view", "auxiliary": {"rotation": 1.0}}}}, "exactly one auxiliary task"),
         ({"train_on": "biwi"}, "train_on: 'biwi' is not defined"),
-        ({"compare": {"baseline": "supervised"}}, "compare.baseline"),
-        ({"compare": {"baseline": "supervised"}, "variations": {"few": {}}}, "compare.baseline"),
-        ({"size": "huge"}, "size: 'huge' is not defined; known: small, base, full"),
+        ({"compare": {"baselines": ["supervised"]}}, "compare.baselines: 'supervised' is not defined"),
+        ({"compare": {"baselines": ["supervised"]}, "variations": {"few": {}}}, "compare.baselines: 'supervised'"),
+        ({"compare": {"baseline": "supervised"}}, "compare: baseline is now called baselines; rename this key"),
+        ({"size": "huge"}, "size: 'huge' is not defined; known: default, small, base, full"),
         ({"sizes": {"small": {"crop": {"size": 8}}}, "size": "small"}, "crop: unknown key"),
         ({"variations": {"few": {"label": {"subjects": 1}}}}, "arms.baseline-few.label: unknown key"),
         ({"arms": {"baseline": {"labels": {"subjects": 0}}}}, "arms.baseline.labels.subjects"),
         ({"arms": {"baseline": {"finetune": {"epoch": 1}}}}, "arms.baseline.finetune.epoch"),
         ({"pretext": {"pose": {"kind": "rotation"}}}, "pretext.pose: this name is taken"),
+        ({"question": "roles"}, "question: 'roles' is not defined; known: none"),
+        ({"questions": {"roles": {"arms": ["baseline"]}}}, "questions.roles.asks: missing"),
+        ({"questions": {"roles": ASKED | {"labels": {}}}}, "questions.roles.labels: unknown key"),
+        ({"questions": {"roles": ASKED | {"arms": ["baseline", "pre"]}}}, "questions.roles.arms: 'pre' is not defined"),
+        ({"questions": {"roles": ASKED | {"arms": ["hybrid", "hybrid"]}}}, "names one twice"),
+        ({"questions": {"roles": ASKED | {"of": "pairs"}}}, "questions.roles.of: 'pairs' is not defined; known: roles"),
+        (
+            {"questions": {"a": ASKED | {"of": "b"}, "b": ASKED | {"of": "a"}}},
+            "questions.a.of: goes in a circle, a -> b",
+        ),
+        ({"questions": {"roles": ASKED | {"baselines": ["pre"]}}}, "compare.baselines: 'pre' is not defined"),
+        ({"questions": {"roles": ASKED | {"arms": ["hybrid"]}}}, "compare.baselines: 'baseline' is not defined"),
+        ({"extends": "biwi"}, "extends: unknown key"),
         (
             {"arms": {"hybrid": {"views": "single_view", "auxiliary_on": "train"}}},
             "exactly one auxiliary task, on labelled images",
@@ -146,6 +122,117 @@ def test_a_size_is_merged_over_everything_else():
     assert params.crops.size == 224
     assert params.network.backbone == "resnet50"
     assert params.network.pose_head == DEFAULT["network"]["pose_head"]
+
+
+def test_the_default_size_changes_nothing():
+    params = parse_params(DEFAULT)
+    assert params.size == "default"
+    assert params.crops.size == DEFAULT["crops"]["size"]
+
+
+QUESTIONS = {
+    "roles": ASKED | {"arms": ["hybrid", "baseline"], "seeds": [3]},
+    "again": ASKED | {"of": "roles", "baselines": ["hybrid"], "evaluate": {"flip_test": True}},
+    "few": ASKED | {"of": "again", "variations": {"few": {"labels": {"subjects": 1}}}},
+}
+
+
+def test_a_question_selects_its_arms_in_its_order_and_the_first_is_asked_by_default():
+    params = parse_params(merged(DEFAULT, {"questions": QUESTIONS}))
+    assert params.question == "roles"
+    assert list(params.arms) == ["hybrid", "baseline"]
+    assert params.seeds == [3]
+    assert params.compare.baselines == DEFAULT["compare"]["baselines"]
+
+
+def test_a_question_of_another_has_all_that_it_does_not_change():
+    params = parse_params(merged(DEFAULT, {"questions": QUESTIONS, "question": "few"}))
+    assert list(params.arms) == ["hybrid-few", "baseline-few"]
+    assert params.seeds == [3]
+    assert params.compare.baselines == ["hybrid"]
+    assert params.evaluate.flip_test
+    assert params.evaluate.within == DEFAULT["evaluate"]["within"]
+
+
+def test_without_questions_all_arms_are_compared():
+    params = parse_params(DEFAULT)
+    assert params.question is None
+    assert list(params.arms) == list(DEFAULT["arms"])
+
+
+def test_a_size_can_change_a_question_or_remove_it():
+    sizes = {"small": {"questions": {"roles": {"arms": ["baseline"]}, "again": None}}}
+    overlay = {"questions": QUESTIONS, "sizes": sizes, "size": "small"}
+    assert list(parse_params(merged(DEFAULT, overlay)).arms) == ["baseline"]
+    with pytest.raises(UserError, match=r"question: 'again' is not defined; known: roles, few"):
+        parse_params(merged(DEFAULT, overlay | {"question": "again"}))
+
+
+def written(folder: Path, **files: str) -> list[Path]:
+    """Parameter files with these contents."""
+    paths = [folder / f"{name}.yaml" for name in files]
+    for path, content in zip(paths, files.values(), strict=True):
+        path.write_text(content)
+    return paths
+
+
+def test_the_command_line_wins_over_question_size_study_and_what_it_extends(tmp_path: Path):
+    paths = written(
+        tmp_path,
+        ground="{study: ground, about: Ground, seeds: [1], crops: {size: 48}, labels: {subjects: 9}, "
+        "finetune: {epochs: 9}}",
+        above="{extends: ground.yaml, study: above, finetune: {epochs: 8}, labels: {subjects: 8}, "
+        "sizes: {tiny: {finetune: {epochs: 7}, seeds: [7]}}, questions: {only: {asks: 'Which?', seeds: [6]}}}",
+    )
+    params = load_params(paths[1:], {"size": "tiny"})
+    assert (params.study, params.about) == ("above", "")
+    assert params.crops.size == 48, "of the file that is extended"
+    assert params.labels.subjects == 8, "of the study"
+    assert params.finetune.epochs == 7, "of the size"
+    assert params.seeds == [6], "of the question"
+    assert params.network.backbone == DEFAULT["network"]["backbone"], "of params.yaml"
+    given = load_params(paths[1:], {"size": "tiny", "seeds": [5], "finetune": {"epochs": 5}})
+    assert given.seeds == [5]
+    assert given.finetune.epochs == 5
+
+
+def test_a_study_does_not_inherit_questions_of_the_study_that_it_extends(tmp_path: Path):
+    (path,) = written(tmp_path, mine="{study: mine, extends: biwi}")
+    params = load_params([path], {"size": "small"})
+    assert params.questions == {}
+    assert "aux_puzzling" in params.arms
+    assert params.train_on == "biwi"
+
+
+def test_what_is_extended_may_extend_and_paths_are_relative_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "more").mkdir()
+    written(tmp_path, low="{seeds: [4]}", middle="extends: low.yaml")
+    (top,) = written(tmp_path / "more", top="extends: ../middle.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert load_params([top.relative_to(tmp_path)]).seeds == [4]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"a": "extends: b.yaml", "b": "extends: a.yaml"},
+            "a.yaml: extends: goes in a circle, a.yaml -> b.yaml -> a.yaml",
+        ),
+        ({"a": "extends: bivi"}, r"a.yaml: extends: no file .*studies/bivi.yaml .*; give the path of an existing one"),
+        ({"a": "extends: [biwi]"}, "a.yaml: extends: give the name of a study"),
+        ({"a": "arms: {"}, "a.yaml: not YAML: "),
+        ({"a": "just text"}, "a.yaml: has no keys at the top level"),
+        ({"a": "seeds: []"}, "params.yaml, a.yaml: seeds: "),
+    ],
+)
+def test_a_study_file_that_cannot_be_used_is_named(files: dict[str, str], message: str, tmp_path: Path):
+    path = written(tmp_path, **files)[0]
+    with pytest.raises(UserError, match=message) as error:
+        load_params([path])
+    assert "\n" not in str(error.value)
 
 
 def test_every_arm_is_run_once_with_every_variation():

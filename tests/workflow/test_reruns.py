@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from base64 import urlsafe_b64encode
@@ -70,7 +71,11 @@ CHANGES = [
         {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
     ),
     ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
-    ("another question", {"question": "roles"}, {"compare": 1, "write_report": 1, "all": 1}),
+    (
+        "another question",
+        {"questions": {"roles": {"asks": "Which role?"}}},
+        {"compare": 1, "write_report": 1, "all": 1},
+    ),
     (
         "a part of the variations",
         {"variations": {"few": {"labels": {"subjects": 1}}, "more": {}}},
@@ -97,6 +102,13 @@ def test_restored_outputs_give_the_same_answers(copy: World):
     assert not copy.planned()
 
 
+def edit(path: Path, addition: str = "\nEDITED = 1\n") -> str:
+    """Change what a module does; returns its text before."""
+    text = path.read_text()
+    path.write_text(text + addition)
+    return text
+
+
 def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Path):
     repository = Repository(tmp_path / "repository").folder
     world = World(finished.folder, repository)
@@ -104,19 +116,81 @@ def test_edited_code_runs_the_rules_that_import_it(finished: World, tmp_path: Pa
     for module, expected in (
         ("pretext/puzzling.py", {"finetune": 2, "evaluate": 2, "compare": 1, "write_report": 1, "all": 1}),
         ("evaluation/metrics.py", {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1}),
-        ("rendering/photographs.py", RERENDERED),
-        ("images/pictures.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
+        ("rendering/compositing.py", RERENDERED),
+        ("images/image_files.py", {"crop_faces": 1, **DESCRIBED, **EVERYTHING_TRAINED}),
         ("acquisition/download.py", {}),
         ("job/progress.py", {}),
         ("tracking/runs.py", {}),
     ):
         path = repository / "pipeline_steps" / module
-        text = path.read_text()
-        path.write_text(text + "\n# edited\n")
+        text = edit(path)
         assert world.planned() == Counter(expected), module
         path.write_text(text)
-    (repository / "pipeline_steps/pretext/puzzling.py").touch()
-    assert not world.planned(), "a touch without a change runs nothing"
+
+
+def test_editing_comments_docstrings_or_formatting_runs_nothing(finished: World, tmp_path: Path):
+    repository = Repository(tmp_path / "repository").folder
+    for path in (repository / "pipeline_steps").rglob("*.py"):
+        text = re.sub(r'^( *)(def|class) .*:\n\1    """', r"\g<0>Edited. ", path.read_text(), flags=re.M)
+        text = text.replace('description="', 'description="Edited: ')
+        path.write_text(f"# edited\n{text}\n\n# edited\n".replace("(\n", "(  # edited\n", 1))
+    assert not World(finished.folder, repository).planned()
+
+
+def test_a_dry_run_changes_no_date_and_writes_nothing_but_recipes(copy: World):
+    def seen() -> dict[Path, tuple[int, int]]:
+        found = (p for top in ("data", "results") for p in (copy.folder / top).rglob("*"))
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
+
+    tomorrow = time.time() + 86400
+    os.utime(copy.folder / "results/tiny/default/compare/table.csv", (tomorrow, tomorrow))
+    before = seen()
+    assert copy.planned({"finetune": {"learning_rate": 0.002}})
+    assert seen() == before
+    assert {path.name for path in copy.folder.iterdir()} <= {
+        "data",
+        "results",
+        ".recipes",
+        ".snakemake",
+        "overlay.yaml",
+    }
+
+
+def test_crops_that_were_deleted_are_made_again_for_a_new_arm_which_alone_is_trained(copy: World):
+    for name in ("raw", "crops"):
+        shutil.rmtree(copy.folder / "data" / name)
+    assert not copy.planned()
+    more = {"arms": {"third": {"init": "random"}}}
+    trained_and_tested = {"finetune": 1, "evaluate": 1, "compare": 1, "write_report": 1, "all": 1}
+    assert copy.planned(more) == Counter({"acquire_dataset": 1, "crop_faces": 1, **trained_and_tested})
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        (("--dry-run", "--rerun-triggers", "mtime", "params"), "rerun-triggers"),
+        (("--dry-run", "--max-checksum-file-size", "1000"), "max-checksum-file-size"),
+        (("--dry-run", "--workflow-profile", "none"), "rerun-triggers, max-checksum-file-size, ignore-incomplete"),
+        (
+            (
+                "--workflow-profile",
+                "none",
+                "--rerun-triggers",
+                "mtime",
+                "--max-checksum-file-size",
+                "0",
+                "--forcerun",
+                "compare",
+            ),
+            "ignore-incomplete",
+        ),
+    ],
+    ids=["triggers", "checksums", "no profile", "incomplete files"],
+)
+def test_a_profile_by_which_snakemake_would_answer_otherwise_is_refused_in_one_line(copy: World, setting, named):
+    done = copy.snakemake(*setting)
+    assert done.returncode != 0
+    assert f"profile: {named} differs from what this workflow needs; set " in done.stdout + done.stderr
 
 
 def test_another_study_that_cuts_and_splits_a_data_set_otherwise_costs_this_one_no_training(copy: World):
@@ -147,14 +221,14 @@ def test_a_clock_that_jumps_changes_nothing(copy: World, days: int):
 
 
 def test_a_job_that_outlived_a_killed_snakemake_is_finished_and_what_follows_it_runs(copy: World):
-    results = copy.folder / "results/tiny"
+    results = copy.folder / "results/tiny/default"
     for path in (results / "finetune/baseline/seed0").iterdir():
         held_for_unfinished = urlsafe_b64encode(str(path.relative_to(copy.folder)).encode()).decode()
         (copy.folder / ".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
         (copy.folder / ".snakemake/incomplete" / held_for_unfinished).write_text('{"external_jobid": null}')
-    for folder in ("evaluate/rendered/baseline/seed0", "compare"):
+    for folder in ("evaluate/test/rendered/baseline/seed0", "compare"):
         shutil.rmtree(results / folder)
-    assert copy.planned() == Counter({"evaluate": 1, "compare": 1, "write_report": 1, "all": 1})
+    assert copy.planned() == Counter({"evaluate": 1, "compare": 1, "all": 1})
 
 
 def test_facts_of_the_machine_run_nothing(finished: World):
@@ -166,7 +240,7 @@ def test_the_order_of_arms_seeds_and_data_sets_changes_no_recipe():
     values = merged(yaml.safe_load((ROOT / "params.yaml").read_text()), yaml.safe_load(TINY.read_text()))
     values["seeds"] = [0, 1]
     turned = values | {"seeds": [1, 0], "arms": dict(reversed(values["arms"].items()))}
-    plans = [Plan(parse_params(v)).recipes for v in (values, turned)]
+    plans = [{folder: job.recipe for folder, job in Plan(parse_params(v)).jobs.items()} for v in (values, turned)]
     assert plans[0] == plans[1]
 
 
@@ -188,14 +262,14 @@ def test_bad_parameters_stop_at_once_with_one_clear_line(finished: World, overla
 
 def test_a_training_of_another_study_is_taken_over_where_its_recipe_is_equal_but_for_names(copy: World):
     overlay = {"study": "second", "arms": {"pretrained": None, "renamed": {"init": "ssl:rotation"}}}
-    target = "results/second/finetune/renamed/seed0/model.safetensors"
+    target = "results/second/default/finetune/renamed/seed0/model.safetensors"
     done = copy.snakemake(target, overlay=overlay)
     assert done.returncode == 0, done.stderr
     results = copy.folder / "results"
     encoder = "pretrain/rotation/seed0/encoder.safetensors"
     for taken, trained in (
-        (copy.folder / target, results / "tiny/finetune/pretrained/seed0/model.safetensors"),
-        (results / "second" / encoder, results / "tiny" / encoder),
+        (copy.folder / target, results / "tiny/default/finetune/pretrained/seed0/model.safetensors"),
+        (results / "second/default" / encoder, results / "tiny/default" / encoder),
     ):
         assert taken.read_bytes() == trained.read_bytes()
         record = json.loads((taken.parent / "run.json").read_text())
@@ -206,9 +280,9 @@ def test_a_training_of_another_study_is_taken_over_where_its_recipe_is_equal_but
 
 
 def test_a_damaged_training_is_not_taken_over(copy: World):
-    trained = copy.folder / "results/tiny/finetune/baseline/seed0/model.safetensors"
+    trained = copy.folder / "results/tiny/default/finetune/baseline/seed0/model.safetensors"
     os.truncate(trained, 100)
-    target = "results/second/finetune/baseline/seed0/model.safetensors"
+    target = "results/second/default/finetune/baseline/seed0/model.safetensors"
     done = copy.snakemake(target, overlay={"study": "second"})
     assert done.returncode == 0, done.stderr
     assert "taken_over_from" not in json.loads((copy.folder / target).with_name("run.json").read_text())

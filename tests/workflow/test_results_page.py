@@ -28,11 +28,11 @@ COSTS = pd.DataFrame(
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Results of one question of one study: a table of costs and a figure."""
-    made = tmp_path / "results/heads-base/compare/roles"
+    made = tmp_path / "results/heads/base/compare/roles"
     (made / "figures").mkdir(parents=True)
     COSTS.to_csv(made / "costs.csv", index=False)
     (made / "figures/curve.svg").write_text("<svg/>")
-    (made / "recipe.json").write_text("{}")
+    (made / "seal.json").write_text("{}")
     return tmp_path / "results"
 
 
@@ -49,15 +49,33 @@ def test_the_committed_pages_are_what_their_templates_make_of_the_committed_numb
 
 def test_a_number_within_a_sentence_is_that_of_its_arm():
     row = {"mae": 5.546, "mae_std": 0.12, "reduction": 14.26, "low": 3.7, "high": 24.8, "verdict": "better"}
-    table = pd.DataFrame([{"dataset": "biwi", "arm": "both"} | row, {"dataset": "aflw2000", "arm": "both", "mae": 9.0}])
+    rows = [{"dataset": "biwi", "arm": "both"} | row, {"dataset": "aflw2000", "arm": "both", "mae": 9.0}]
+    table = pd.DataFrame(rows).assign(baseline="plain")
     assert blocks.mae(table, "biwi", "both") == "5.55 ± 0.12"
     assert blocks.reduction(table, "biwi", "both") == "+14.3% (+3.7 to +24.8), better"
     with pytest.raises(UserError, match="biwi, bath: no such arm; the comparison has both"):
         blocks.mae(table, "biwi", "bath")
 
 
+def test_a_number_within_a_sentence_is_against_the_first_baseline_or_the_named_one():
+    row = {"dataset": "biwi", "arm": "both", "low": 3.7, "high": 24.8, "verdict": "better"}
+    effects = [{"baseline": "plain", "reduction": 14.26}, {"baseline": "longer", "reduction": 10.0}]
+    table = pd.DataFrame([row | effect for effect in effects])
+    assert blocks.reduction(table, "biwi", "both").startswith("+14.3%")
+    assert blocks.reduction(table, "biwi", "both", "longer").startswith("+10.0%")
+    with pytest.raises(UserError, match="best: not a baseline; the comparison has plain, longer"):
+        blocks.reduction(table, "biwi", "both", "best")
+
+
 def test_few_columns_hold_every_arm_and_a_baseline_without_reduction():
-    shared = {"dataset": "heads", "confidence": 0.9, "mae_std": 0.1, "geodesic": 9.0, "geodesic_std": float("nan")}
+    shared = {
+        "dataset": "heads",
+        "baseline": "plain",
+        "confidence": 0.9,
+        "mae_std": 0.1,
+        "geodesic": 9.0,
+        "geodesic_std": float("nan"),
+    }
     nothing = dict.fromkeys(("reduction", "low", "high"), float("nan"))
     table = pd.DataFrame(
         [
@@ -76,10 +94,10 @@ def test_few_columns_hold_every_arm_and_a_baseline_without_reduction():
 def test_a_page_can_be_made_again_without_the_results(results: Path, tmp_path: Path):
     docs, template = (
         tmp_path / "docs",
-        '{{ costs("heads-base", "roles") }}\n{{ figure("heads-base", "roles", "curve", "A") }}',
+        '{{ costs("heads/base", "roles") }}\n{{ figure("heads/base", "roles", "curve", "A") }}',
     )
     page = render(template, Facts(docs, results))
-    assert "![A](figures/heads-base-roles-curve.svg)" in page
+    assert "![A](figures/heads/base/roles/curve.svg)" in page
     assert render(template, Facts(docs)) == page
     assert render(template, Facts(docs, tmp_path / "elsewhere")) == page
 
@@ -87,7 +105,7 @@ def test_a_page_can_be_made_again_without_the_results(results: Path, tmp_path: P
 def test_the_readme_gets_its_table_between_its_marks_and_keeps_all_else(results: Path):
     root = results.parent
     (root / "docs").mkdir()
-    (root / "docs" / SUMMARY).write_text('{{ costs("heads-base", "roles") }}\n')
+    (root / "docs" / SUMMARY).write_text('{{ costs("heads/base", "roles") }}\n')
     (root / "docs/page.md.j2").write_text("A page.\n")
     before, old, after = (
         "# Heads\n<!-- table: make results -->\n",
@@ -99,38 +117,46 @@ def test_the_readme_gets_its_table_between_its_marks_and_keeps_all_else(results:
     assert (root / "README.md").read_text() == f"{before}{blocks.costs(COSTS)}\n{after}"
     assert (root / "docs/page.md").read_text() == "A page.\n"
     (root / "README.md").write_text(before + old)
-    with pytest.raises(UserError, match=r"README.md: no place for the table; put it between <!-- table: make results"):
+    with pytest.raises(UserError, match=r"README.md: no place for the table; add the lines <!-- table: make results"):
         write_pages(root, results)
     assert (root / "README.md").read_text() == before + old
 
 
 def test_numbers_are_renewed_from_finished_results_alone(results: Path, tmp_path: Path):
-    docs, made = tmp_path / "docs", results / "heads-base/compare/roles"
-    Facts(docs, results).table("heads-base", "roles", "costs")
+    docs, made = tmp_path / "docs", results / "heads/base/compare/roles"
+    Facts(docs, results).table("heads/base", "roles", "costs")
     COSTS.assign(device="H100").to_csv(made / "costs.csv", index=False)
-    assert set(Facts(docs).table("heads-base", "roles", "costs")["device"]) == {"cpu, 32-true"}
-    (made / "recipe.json").unlink()
-    assert set(Facts(docs, results).table("heads-base", "roles", "costs")["device"]) == {"cpu, 32-true"}
-    (made / "recipe.json").write_text("{}")
-    assert set(Facts(docs, results).table("heads-base", "roles", "costs")["device"]) == {"H100"}
+    assert set(Facts(docs).table("heads/base", "roles", "costs")["device"]) == {"cpu, 32-true"}
+    (made / "seal.json").unlink()
+    assert set(Facts(docs, results).table("heads/base", "roles", "costs")["device"]) == {"cpu, 32-true"}
+    (made / "seal.json").write_text("{}")
+    assert set(Facts(docs, results).table("heads/base", "roles", "costs")["device"]) == {"H100"}
 
 
 def test_a_study_that_was_not_run_is_named_with_its_command(tmp_path: Path):
     facts = Facts(tmp_path, tmp_path)
     with pytest.raises(UserError, match=r"table\.csv: missing; make it by: .* studies/biwi.yaml"):
-        render('{{ table("biwi-small", "labels") }}', facts)
-    assert render('{% if has("biwi-small", "labels") %}x{% else %}{{ command("biwi-small") }}{% endif %}', facts) == (
-        "HEADPOSE_REAL_DATA=FOLDER snakemake --configfile studies/biwi.yaml --config size=small"
-    )
+        render('{{ table("biwi/small", "labels") }}', facts)
+    assert render(
+        '{% if has("biwi/small", "labels") %}x{% else %}{{ command("biwi/small", "labels") }}{% endif %}', facts
+    ) == ("HEADPOSE_REAL_DATA=FOLDER snakemake --configfile studies/biwi.yaml --config question=labels size=small")
 
 
-@pytest.mark.parametrize("overlay", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
-def test_commands_are_those_at_the_head_of_the_overlays(overlay: Path):
-    head = next(line.lstrip("# ") for line in overlay.read_text().splitlines() if "snakemake --configfile" in line)
-    size = head.partition("size=")[2]
-    name = "biwi" if f"studies/biwi.yaml studies/{overlay.name}" in head else overlay.stem
-    question = overlay.stem if name != overlay.stem else ""
-    assert command(f"{name}-{size}" if size else name, question) == head
+@pytest.mark.parametrize(
+    ("study", "question", "expected"),
+    [
+        ("quick/default", "", "snakemake"),
+        ("quick/base", "", "snakemake --config size=base"),
+        ("paper/default", "roles", "snakemake --configfile studies/paper.yaml --config question=roles"),
+        (
+            "best/full",
+            "detail",
+            "HEADPOSE_REAL_DATA=FOLDER snakemake --configfile studies/best.yaml --config question=detail size=full",
+        ),
+    ],
+)
+def test_a_command_names_file_question_and_size_and_the_folder_of_archives(study: str, question: str, expected: str):
+    assert command(study, question) == expected
 
 
 def test_photographs_are_not_published(tmp_path: Path):

@@ -55,7 +55,7 @@ def test_the_stored_model_loads_without_this_project_and_predicts_any_number_of_
 
 def step(world: World, folder: Path, uri: str, epochs: int = 1) -> tuple[list[str], dict[str, str]]:
     """The command of one pre-training whose results go to `folder`."""
-    text = (world.folder / "results/tiny/pretrain/rotation/seed0/recipe.json").read_text()
+    text = (world.folder / "results/tiny/default/pretrain/rotation/seed0/recipe.json").read_text()
     recipe = folder / "recipe.json"
     recipe.write_text(text.replace('"epochs": 1', f'"epochs": {epochs}'))
     places = folder / "results/pretrain", folder / "checkpoints"

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline_steps.job.files import write_json
 from workflow.params import Params
 
-SCHEMA = Path(__file__).parent / "params.schema.json"
+SCHEMA = Path(__file__).parents[1] / "resources" / "params.schema.json"
 
 if __name__ == "__main__":
     write_json(SCHEMA, Params.model_json_schema())

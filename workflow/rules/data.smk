@@ -1,24 +1,25 @@
 # REQUIRED INPUTS  a data set's parameters (a recipe); its archive, where it has one
 # OUTPUTS          data/raw/{dataset}, data/{crops,splits,cards}/{dataset}-{size}px
-# PRIORITY         all data before the first training: a broken test archive is no news for the end of a long study
+# PRIORITY         all data before the first training, so that a broken test archive stops a long study at its start
 
 
-RAW = "data/raw/{dataset}"
-CROPS = "data/crops/{dataset}-{size}px"
-CARD = "data/cards/{dataset}-{size}px"
-SPLIT = "data/splits/{dataset}-{size}px"
+RAW = layout.raw("{dataset}")
+CROPS = layout.crops("{dataset}", "{size}")
+CARD = layout.card("{dataset}", "{size}")
+SPLIT = layout.split("{dataset}", "{size}")
 
 
 rule acquire_dataset:
     input:
         recipe=recipe_of(RAW),
     output:
-        f"{RAW}/recipe.json",
+        layout.outputs("acquire_dataset", RAW),
     log:
-        "logs/acquire_dataset/{dataset}.log",
+        layout.log("acquire_dataset", "{dataset}"),
     priority: 3
     threads: workflow.cores
     params:
+        folder=RAW,
         archive=lambda w: (
             f"--archive {shlex.quote(str(a))}"
             if (a := plan.archive(w.dataset))
@@ -26,70 +27,62 @@ rule acquire_dataset:
         ),
         catalogue=shlex.quote(os.path.join(workflow.basedir, params.catalogue)),
     shell:
-        "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output data/raw/{wildcards.dataset}"
+        "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output {params.folder}"
         " {params.archive} --catalogue {params.catalogue} --threads {threads} 2>&1 | tee {log}"
-
-
-def raw_files(wildcards):
-    """Raw files as input, but where up-to-date crops were restored without them, which is how DVC keeps data."""
-    raw = f"{RAW.format(**wildcards)}/recipe.json"
-    crops = CROPS.format(**wildcards)
-    if upkeep.is_current(crops) and not os.path.exists(raw):
-        return []
-    return dated(raw, crops)
 
 
 rule crop_faces:
     input:
+        result(layout.seal(RAW), of=CROPS),
         recipe=recipe_of(CROPS),
-        raw=raw_files,
     output:
-        f"{CROPS}/crops.h5",
-        f"{CROPS}/rejected.csv",
-        f"{CROPS}/recipe.json",
+        layout.outputs("crop_faces", CROPS),
     log:
-        "logs/crop_faces/{dataset}-{size}px.log",
+        layout.log("crop_faces", "{dataset}", "{size}px"),
     priority: 3
     threads: workflow.cores
+    params:
+        folder=CROPS,
+        raw=RAW,
     shell:
-        "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw data/raw/{wildcards.dataset}"
-        " --output data/crops/{wildcards.dataset}-{wildcards.size}px --threads {threads} 2>&1 | tee {log}"
+        "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw {params.raw}"
+        " --output {params.folder} --threads {threads} 2>&1 | tee {log}"
 
 
 rule describe_dataset:
     input:
+        result(f"{CROPS}/crops.h5", f"{CROPS}/rejected.csv", of=CARD),
         recipe=recipe_of(CARD),
-        crops=result(f"{CROPS}/crops.h5", CARD),
     output:
-        f"{CARD}/card.html",
-        f"{CARD}/card.json",
-        f"{CARD}/contact_sheet.jpg",
-        f"{CARD}/recipe.json",
+        layout.outputs("describe_dataset", CARD),
     log:
-        "logs/describe_dataset/{dataset}-{size}px.log",
+        layout.log("describe_dataset", "{dataset}", "{size}px"),
     priority: 3
+    params:
+        folder=CARD,
+        crops=CROPS,
     shell:
-        "python -m pipeline_steps.describe_dataset --recipe {input.recipe}"
-        " --crops data/crops/{wildcards.dataset}-{wildcards.size}px"
-        " --output data/cards/{wildcards.dataset}-{wildcards.size}px 2>&1 | tee {log}"
+        "python -m pipeline_steps.describe_dataset --recipe {input.recipe} --crops {params.crops}"
+        " --output {params.folder} 2>&1 | tee {log}"
 
 
 rule split_dataset:
     input:
+        result(f"{CROPS}/crops.h5", of=SPLIT),
         recipe=recipe_of(SPLIT),
-        crops=result(f"{CROPS}/crops.h5", SPLIT),
     output:
-        f"{SPLIT}/split.json",
-        f"{SPLIT}/recipe.json",
+        layout.outputs("split_dataset", SPLIT),
     log:
-        "logs/split_dataset/{dataset}-{size}px.log",
+        layout.log("split_dataset", "{dataset}", "{size}px"),
     priority: 3
     params:
+        folder=SPLIT,
+        crops=f"{CROPS}/crops.h5",
         protocol=lambda w: (
             f"--protocol {shlex.quote(os.path.join(workflow.basedir, p))}"
             if (p := params.datasets[w.dataset].split.protocol)
             else ""
         ),
     shell:
-        "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {input.crops} {params.protocol}"
-        " --output data/splits/{wildcards.dataset}-{wildcards.size}px 2>&1 | tee {log}"
+        "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {params.crops} {params.protocol}"
+        " --output {params.folder} 2>&1 | tee {log}"

@@ -1,78 +1,95 @@
 # REQUIRED INPUTS  crops and split of the training data set; for an arm with init, the backbone's weights
-# OUTPUTS          results/{study}/pretrain/{pretext}/seed{seed}, results/{study}/finetune/{arm}/seed{seed}
+# OUTPUTS          results/{study}/{size}/pretrain/{pretext}/seed{seed}, results/{study}/{size}/finetune/{arm}/seed{seed}
 
-PRETRAINED = f"{plan.results}/pretrain/{{pretext}}/seed{{seed}}"
-FINETUNED = f"{plan.results}/finetune/{{arm}}/seed{{seed}}"
-LABELLED = plan.training_data()
-UNLABELLED = plan.training_data(params.pretrain_on)
+PRETRAINED = plan.layout.pretraining("{pretext}", "{seed}")
+FINETUNED = plan.layout.finetuning("{arm}", "{seed}")
+UNLABELLED = params.pretrain_on or params.train_on
 
 
-def initial_weights(wildcards):
-    """The file that an arm's backbone starts from, or none."""
+def crops_of(dataset):
+    """The crops of a data set at the study's size."""
+    return f"{plan.crops(dataset)}/crops.h5"
+
+
+def split_of(dataset):
+    """The split of a data set at the study's size."""
+    return f"{plan.split(dataset)}/split.json"
+
+
+def encoder_of(wildcards):
+    """The file that an arm's backbone starts from; empty where there is none."""
     kind, _, name = params.arms[wildcards.arm].init.partition(":")
     if kind == "ssl":
-        name = f"{PRETRAINED.format(pretext=name, seed=wildcards.seed)}/encoder.safetensors"
-    return dated(name, FINETUNED.format(**wildcards)) if name else []
+        return f"{plan.layout.pretraining(name, wildcards.seed)}/encoder.safetensors"
+    return name
 
 
-def equal_results(wildcards, output):
-    """The option that names finished results of an equal recipe, whatever its study and arm are called."""
-    equal = upkeep.equal(os.path.dirname(output[0]))
+def pretrained(wildcards):
+    """The encoder that an arm starts from as input, where it is pre-trained here."""
+    if not params.arms[wildcards.arm].init.startswith("ssl:"):
+        return []
+    return result(encoder_of(wildcards), of=FINETUNED)(wildcards)
+
+
+def equal_training(wildcards, output):
+    """The option that names a finished training with an equal recipe, whatever its study and arm are called."""
+    equal = state.equal_training(os.path.dirname(output[0]))
     return f"--equal {shlex.quote(str(equal))}" if equal else ""
 
 
-# The longest jobs first, those that others wait for before all: cores that share a study then end at about one time.
+def unfinished(wildcards, input):
+    """The folder of the job's checkpoint, named by its fingerprint."""
+    return layout.checkpoints(os.path.basename(input.recipe).removesuffix(".json"))
+
+
+# The longest jobs first, and those before all that others wait for: cores that share a study then end at about one time.
 rule pretrain:
     input:
+        result(crops_of(UNLABELLED), split_of(UNLABELLED), of=PRETRAINED),
         recipe=recipe_of(PRETRAINED),
-        crops=result(f"{UNLABELLED['crops']}/crops.h5", PRETRAINED),
-        split=result(f"{UNLABELLED['split']}/split.json", PRETRAINED),
     output:
-        f"{PRETRAINED}/encoder.safetensors",
-        f"{PRETRAINED}/history.csv",
-        f"{PRETRAINED}/run.json",
-        f"{PRETRAINED}/recipe.json",
+        layout.outputs("pretrain", PRETRAINED),
     log:
-        f"logs/pretrain/{plan.study}-{{pretext}}-seed{{seed}}.log",
+        layout.log("pretrain", plan.layout.name, "{pretext}", "seed{seed}"),
     priority: 2
     resources:
         gpu=1,
     params:
-        folder=lambda w, output: os.path.dirname(output[0]),
-        key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+        folder=PRETRAINED,
+        crops=crops_of(UNLABELLED),
+        split=split_of(UNLABELLED),
+        checkpoints=unfinished,
         devices=lambda w, resources: max(1, resources.gpu),
-        equal=equal_results,
+        equal=equal_training,
     shell:
-        "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {input.crops} --split {input.split}"
-        " --output {params.folder} --checkpoints checkpoints/{params.key}"
+        "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {params.crops} --split {params.split}"
+        " --output {params.folder} --checkpoints {params.checkpoints}"
         " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
 
 
 rule finetune:
     input:
+        result(crops_of(params.train_on), split_of(params.train_on), of=FINETUNED),
+        pretrained,
         recipe=recipe_of(FINETUNED),
-        crops=result(f"{LABELLED['crops']}/crops.h5", FINETUNED),
-        split=result(f"{LABELLED['split']}/split.json", FINETUNED),
-        encoder=initial_weights,
     output:
-        f"{FINETUNED}/model.safetensors",
-        f"{FINETUNED}/history.csv",
-        f"{FINETUNED}/run.json",
-        f"{FINETUNED}/recipe.json",
+        layout.outputs("finetune", FINETUNED),
     log:
-        f"logs/finetune/{plan.study}-{{arm}}-seed{{seed}}.log",
+        layout.log("finetune", plan.layout.name, "{arm}", "seed{seed}"),
     priority: 1
     resources:
         gpu=1,
     params:
-        folder=lambda w, output: os.path.dirname(output[0]),
-        key=lambda w, input: os.path.basename(input.recipe).removesuffix(".json"),
+        folder=FINETUNED,
+        crops=crops_of(params.train_on),
+        split=split_of(params.train_on),
+        checkpoints=unfinished,
         devices=lambda w, resources: max(1, resources.gpu),
-        equal=equal_results,
-        encoder=lambda w, input: (
-            f"--encoder {shlex.quote(str(input.encoder))}" if input.encoder else ""
+        equal=equal_training,
+        encoder=lambda w: (
+            f"--encoder {shlex.quote(path)}" if (path := encoder_of(w)) else ""
         ),
     shell:
-        "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {input.crops} --split {input.split}"
-        " {params.encoder} --output {params.folder} --checkpoints checkpoints/{params.key}"
+        "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {params.crops} --split {params.split}"
+        " {params.encoder} --output {params.folder} --checkpoints {params.checkpoints}"
         " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"

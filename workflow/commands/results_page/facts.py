@@ -1,39 +1,42 @@
-"""Numbers and figures behind docs/results.md: committed copies of what `compare` wrote, renewed where results lie."""
+"""Numbers and figures behind docs/results.md: committed copies of files of `compare`, renewed from the results here."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline_steps.evaluation.design import Design, read_design
+from pipeline_steps.evaluation.reading import read_table
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.files import whole_file
-
-TEXT = ("name", "value", "variation", "bound", "source_id", "subject")
-"""Columns whose cells may look like numbers or be empty, and are text."""
+from pipeline_steps.job.files import atomic_write
+from pipeline_steps.job.seal import SEAL
+from workflow.params import load_params
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def command(study: str, question: str = "") -> str:
-    """The command that makes a study: the one at the head of its overlay, with this study's size."""
-    name, _, size = study.partition("-")
-    overlays = [path for stem in (name, question) if (path := ROOT / "studies" / f"{stem}.yaml").exists()]
-    files = [f"studies/{path.name}" for path in overlays]
-    text = overlays[-1].read_text("utf-8") if overlays else ""
-    head = re.search(r"^# .*\bsnakemake --configfile .*$", text, re.MULTILINE)
-    line, _, _ = (head[0].lstrip("# ") if head else "").partition(" --config ")
-    if not all(file in line for file in files):
-        line = " ".join(["snakemake", *(["--configfile", *files] if files else [])])
-    asked = [f"question={question}"] if question and f"studies/{question}.yaml" not in line else []
-    keys = [*asked, *([f"size={size}"] if size else [])]
-    return " ".join([line or "snakemake", *(["--config", *keys] if keys else [])])
+    """The command that answers a question of a study; study: its name and size, as in biwi/small."""
+    name, _, size = study.partition("/")
+    file = Path("studies", f"{name}.yaml")
+    files = [file] if (ROOT / file).exists() else []
+    chosen = {"question": question, "size": "" if size == "default" else size}
+    config = [f"{key}={value}" for key, value in chosen.items() if value]
+    archives = any(dataset.archive for dataset in load_params([ROOT / path for path in files]).datasets.values())
+    return " ".join(
+        [
+            *(["HEADPOSE_REAL_DATA=FOLDER"] if archives else []),
+            "snakemake",
+            *(["--configfile", *map(str, files)] if files else []),
+            *(["--config", *config] if config else []),
+        ]
+    )
 
 
 class Facts:
     """Tables and figures by study and question, from the folders docs/results and docs/figures.
 
-    results: the workflow's results, from which the copies are renewed, one by one as they are asked for; without it,
-    or without a finished comparison there, the copies are taken as they are.
+    results: the workflow's results, from which each copy is renewed when it is read; without them, or without a
+    finished comparison among them, the copies stay as they are.
     """
 
     def __init__(self, docs: Path, results: Path | None = None) -> None:
@@ -42,12 +45,12 @@ class Facts:
         self.used: set[Path] = set()
 
     def _renewed(self, copy: Path, study: str, question: str, name: str) -> Path:
-        """The copy of one file of a comparison; UserError where there is neither it nor the file."""
+        """The copy of one file of a comparison; UserError where both it and the file are missing."""
         made = self.results and self.results / study / "compare" / question
-        if made and (made / "recipe.json").exists() and (made / name).exists():
+        if made and (made / SEAL).exists() and (made / name).exists():
             content = (made / name).read_bytes()
             if not copy.exists() or copy.read_bytes() != content:
-                with whole_file(copy) as temporary:
+                with atomic_write(copy) as temporary:
                     temporary.write_bytes(content)
         if not copy.exists():
             raise UserError(f"{copy}: missing; make it by: {command(study, question)}")
@@ -64,14 +67,18 @@ class Facts:
 
     def table(self, study: str, question: str, name: str) -> pd.DataFrame:
         """One CSV file of a comparison, by its name without ending."""
-        file = f"{name}.csv"
-        copy = self._renewed(self.docs / "results" / study / question / file, study, question, file)
-        table = pd.read_csv(copy, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
-        return table.fillna({column: "" for column in TEXT if column in table})
+        return read_table(self._numbers(study, question, f"{name}.csv"))
+
+    def design(self, study: str, question: str) -> Design:
+        """Parameters and facts of the trainings that were compared."""
+        return read_design(self._numbers(study, question, "design.json"))
+
+    def _numbers(self, study: str, question: str, file: str) -> Path:
+        return self._renewed(self.docs / "results" / study / question / file, study, question, file)
 
     def figure(self, study: str, question: str, name: str) -> str:
-        """Path, relative to docs, of one figure of a comparison, by its name without ending; never one with people."""
+        """Path, relative to docs, of one figure of a comparison, by its name without ending; never one with faces."""
         if name.endswith("_faces"):
             raise UserError(f"figure {name}: shows people; photographs stay in results/, take another figure")
-        copy = self.docs / "figures" / f"{'-'.join(filter(None, (study, question, name)))}.svg"
+        copy = self.docs / "figures" / study / question / f"{name}.svg"
         return self._renewed(copy, study, question, f"figures/{name}.svg").relative_to(self.docs).as_posix()

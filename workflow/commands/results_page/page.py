@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline_steps.evaluation.table import as_markdown
+from pipeline_steps.evaluation.sheets import as_markdown
 from pipeline_steps.job.files import write_table, write_text
 from workflow.commands.results_page import blocks
 from workflow.commands.results_page.facts import Facts, command
@@ -13,7 +13,7 @@ SUMMARY = "summary.j2"
 
 
 class Blocks:
-    """What a template can call: every block takes a study, such as biwi-base, and a question, '' for none."""
+    """What a template can call: every block takes a study, such as biwi/base, and a question, '' for none."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -33,9 +33,9 @@ class Blocks:
         """An arm's error within a sentence, in degrees."""
         return blocks.mae(self.facts.table(study, question, "table"), dataset, arm)
 
-    def reduction(self, study: str, question: str, arm: str, dataset: str = "biwi") -> str:
-        """An arm's error reduction within a sentence, its interval and its verdict."""
-        return blocks.reduction(self.facts.table(study, question, "table"), dataset, arm)
+    def reduction(self, study: str, question: str, arm: str, dataset: str = "biwi", baseline: str = "") -> str:
+        """An arm's error reduction within a sentence, its interval and its verdict; baseline: '' for the first."""
+        return blocks.reduction(self.facts.table(study, question, "table"), dataset, arm, baseline)
 
     def labels_needed(self, study: str, question: str, arm: str, curve: str, dataset: str = "biwi") -> str:
         """An arm's labels, within a sentence, for the baseline's error with all of its."""
@@ -43,10 +43,10 @@ class Blocks:
 
     def design(self, study: str, question: str = "") -> str:
         """Data, seeds, schedules, arms."""
-        return blocks.design(self.facts.table(study, question, "design"))
+        return blocks.design(self.facts.design(study, question))
 
     def probes(self, study: str, question: str = "") -> str:
-        """What the pre-trainings learn of the pose."""
+        """How much the pre-trainings learn of the pose."""
         return blocks.probes(self.facts.table(study, question, "probes"))
 
     def costs(self, study: str, question: str = "") -> str:

@@ -1,0 +1,237 @@
+"""The tables of a comparison as people read them: sheets, which are data frames of text, and the notes below them.
+
+Markdown and HTML pages show these sheets; what a cell says is decided here alone.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from pipeline_steps.evaluation.design import SplitSizes
+from pipeline_steps.evaluation.table import ERRORS, by_baseline
+from pipeline_steps.pose.geometry import ANGLES
+
+PROBED = (
+    "Error of a linear probe of the frozen backbone (mean absolute error of yaw, pitch and roll in degrees, each "
+    "validation subject predicted from the others), mean ± standard deviation over seeds."
+)
+COUNTED = (
+    "Images that passed through the backbone in training, every view counted, and minutes of all epochs; means over "
+    "seeds. An arm that shares a pre-training with others is charged all of it."
+)
+INTERPOLATED = (
+    "Labelled images; share: the arm's of the baseline's. Between budgets the error is taken as a straight line over "
+    "the logarithm of the labels; none: no measured budget reaches the error, and nothing is extrapolated; ≤ and ≥: "
+    "the smallest budget already reaches it."
+)
+LARGEST = "baseline at its largest budget"
+QUESTIONS = {
+    LARGEST: "How many labels an arm needs for the baseline's error with its largest budget",
+    "arm at a budget": "How many labels the baseline needs for an arm's error",
+}
+"""Both questions of `label_curves.labels_saved`, in words."""
+
+
+def markdown(sheet: pd.DataFrame) -> str:
+    """A sheet as a Markdown table."""
+    return str(sheet.to_markdown(index=False, disable_numparse=True))
+
+
+def mean_and_std(mean: float, std: float) -> str:
+    """Mean and standard deviation in one cell; empty where there is no mean, the mean alone where there is no std."""
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.2f}" + ("" if math.isnan(std) else f" ± {std:.2f}")
+
+
+def reduction(row: Any) -> str:
+    """Error reduction with its interval in percent; row: of `compare_arms`. Empty for a baseline."""
+    if math.isnan(row["reduction"]):
+        return ""
+    return f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f})"
+
+
+def number(value: float, form: str = ",.0f", missing: str = "") -> str:
+    """A number, or the text for a missing one."""
+    return missing if math.isnan(value) else f"{value:{form}}"
+
+
+def people(count: float) -> str:
+    """A number of subjects, in words."""
+    return f"{count:,.0f} {'person' if count == 1 else 'people'}"
+
+
+def uses(split: SplitSizes) -> str:
+    """What the images of a data set are used for, such as 4,892 of 8 people to train on."""
+    verbs = ((split.train, "to train on"), (split.validation, "to validate"), (split.test, "to test"))
+    return ", ".join(f"{part.images:,} of {people(part.subjects)} {verb}" for part, verb in verbs if part.images)
+
+
+def error_name(column: str) -> str:
+    """Head of the column of an error, such as mae aligned."""
+    return column.replace("_", " ")
+
+
+def effects(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows for each baseline, all in the order of the first; by what heads say of it: '' if it is the only one."""
+    blocks = by_baseline(table)
+    if len(blocks) == 1:
+        return {"": table}
+    places = ["dataset", "arm"]
+    order = pd.MultiIndex.from_frame(next(iter(blocks.values()))[places])
+    return {f" against {name}": of.set_index(places).loc[order].reset_index() for name, of in blocks.items()}
+
+
+def arms(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per data set and arm: all errors, and the effect against every baseline; table: from `compare_arms`."""
+    first, *_ = effects(table).values()
+    sheet = first[["dataset", "arm", "seeds"]].copy()
+    for name in ERRORS:
+        cells = zip(first[name], first[f"{name}_std"], strict=True)
+        sheet[error_name(name)] = [mean_and_std(*cell) for cell in cells]
+    for against, rows in effects(table).items():
+        confidence = f"{rows['confidence'].iloc[0]:.0%}"
+        sheet[f"error reduction{against} ({confidence} interval)"] = [reduction(row) for row in rows.to_dict("records")]
+        sheet[f"verdict{against}"] = rows["verdict"].to_numpy()
+    return sheet
+
+
+def _together(compared: list[pd.DataFrame]) -> str:
+    """For which arms intervals hold together; compared: arms by baseline."""
+    count = max(int(of.groupby("dataset").size().max()) for of in compared)
+    if count == 1:
+        return "for the one compared arm"
+    each = " and one baseline" if len(compared) > 1 else ""
+    return f"for all {count} compared arms of a data set{each} together"
+
+
+def _intervals(table: pd.DataFrame) -> str:
+    """What the intervals are, and what they are not."""
+    blocks = by_baseline(table).values()
+    compared = [of for of in (block[block["arm"] != block["baseline"]] for block in blocks) if len(of)]
+    if not compared:
+        return ""
+    seeds = int(table["seeds"].iloc[0])
+    errors = " or ".join(dict.fromkeys(error for of in compared for error in of["error"]))
+    same = max(of.groupby("dataset")["baseline"].nunique().max() for of in compared) > 1
+    short = (
+        "With one seed they do not say what another training would have given."
+        if seeds == 1
+        else f"{seeds} seeds tell little of how much trainings vary: the intervals are too short rather than too long."
+        if seeds < 8
+        else ""
+    )
+    return (
+        f" Error reduction: of the {errors}, against {'the' if len(blocks) == 1 else 'each'} baseline"
+        f"{' of the same variation' if same else ''}. The intervals are those of a paired bootstrap "
+        f"over subjects, their images and seeds, and hold {_together(compared)} with "
+        f"{table['confidence'].iloc[0]:.0%} confidence. {short}"
+    )
+
+
+def arms_note(table: pd.DataFrame) -> str:
+    """What the numbers of `arms` are."""
+    of_each = table.drop_duplicates("dataset")[["dataset", "images", "subjects"]].itertuples(index=False)
+    where = ", ".join(f"{dataset}: {images:,} images of {subjects:,} subjects" for dataset, images, subjects in of_each)
+    part = table["part"].iloc[0]
+    chosen_on = (
+        " Parameters were chosen by these images: no error here is a test error." if part == "validation" else ""
+    )
+    return (
+        f"Errors in degrees on the {part} images ({where}), mean ± standard deviation over seeds; aligned: after one "
+        f"constant rotation, estimated on these images, is removed.{chosen_on}{_intervals(table)}"
+    )
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table of `compare_arms` for people, and below it what the numbers are."""
+    return f"{markdown(arms(table))}\n\n{arms_note(table)}\n"
+
+
+def main_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """Two errors of every arm, and its effect against every baseline in one column; table: from `compare_arms`."""
+    first, *_ = effects(table).values()
+    sheet = first[["dataset", "arm"]].copy()
+    for name in ("mae", "geodesic"):
+        sheet[name] = [mean_and_std(*cell) for cell in zip(first[name], first[f"{name}_std"], strict=True)]
+    for against, rows in effects(table).items():
+        head = f"error reduction{against} ({rows['confidence'].iloc[0]:.0%} interval), verdict"
+        records = rows.to_dict("records")
+        sheet[head] = [", ".join(filter(None, (reduction(row), row["verdict"]))) for row in records]
+    return sheet
+
+
+def probes(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per pretext task, the best last epoch first; table: from `costs.probes`, with at least one row."""
+    rows = []
+    for pretext, of_task in table.groupby("pretext"):
+        by_epoch = of_task.groupby("epoch")["probe_mae_deg"].agg(["mean", "std"])
+        best, last = int(by_epoch["mean"].argmin()), len(by_epoch) - 1
+        cells = [mean_and_std(*of_epoch) for of_epoch in by_epoch.to_numpy()]
+        row = {"pretext": pretext, "untrained": cells[0], "last epoch": cells[last], "lowest": cells[best]}
+        row |= {"in epoch": f"{best} of {last}", "images seen": number(of_task["images"].max())}
+        rows.append(row | {"order": by_epoch["mean"].iloc[last]})
+    return pd.DataFrame(rows).sort_values("order").drop(columns="order")
+
+
+def costs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm; table: from `costs.costs`."""
+    sheet = table[["arm", "start"]].copy()
+    for stage, name in (("pretrain", "pre-training"), ("finetune", "fine-tuning")):
+        sheet[f"{name}: images"] = [number(n, missing="not here") for n in table[f"{stage}_passes"]]
+        sheet[f"{name}: minutes"] = [number(n, ".1f", "not here") for n in table[f"{stage}_minutes"]]
+    return sheet.assign(device=table["device"])
+
+
+def label_curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Arms by budgets, a sheet per data set and curve, by title; table: from `label_curves.label_curve`."""
+    sheets = {}
+    for (dataset, curve), of_curve in table.groupby(["dataset", "curve"], sort=False):
+        rows = {}
+        for arm, of_arm in of_curve.groupby("arm", sort=False):
+            names = [
+                f"{images:,.0f} images of {people(subjects)}"
+                for images, subjects in zip(of_arm["labelled_images"], of_arm["labelled_subjects"], strict=True)
+            ]
+            cells = [mean_and_std(*cell) for cell in zip(of_arm["mean"], of_arm["std"], strict=True)]
+            rows[arm] = dict(zip(names, cells, strict=True))
+        title = f"{dataset}, {curve} ({of_curve['error'].iloc[0]} in degrees, mean ± standard deviation over seeds)"
+        sheets[title] = pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm").reset_index()
+    return sheets
+
+
+def labels_saved(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A sheet per question, by the question in words; table: from `label_curves.labels_saved`."""
+    sign = {"at most": "≤ ", "at least": "≥ "}
+    sheets = {}
+    for question, words in QUESTIONS.items():
+        rows = table[table["question"] == question]
+        sheet = rows[["dataset", "curve", "arm"]].copy()
+        if rows["variation"].ne("").any():
+            sheet["budget"] = rows["variation"]
+        sheet["error"] = [f"{error:.2f}" for error in rows["error_deg"]]
+        names = ("arm needs", "baseline has") if question == LARGEST else ("arm has", "baseline needs")
+        for column, name in zip(("labels", "baseline_labels"), names, strict=True):
+            sheet[name] = [number(n, missing="none") for n in rows[column]]
+        shares = zip(rows["share"], rows["bound"], strict=True)
+        sheet["share"] = ["" if math.isnan(share) else f"{sign.get(bound, '')}{share:.0%}" for share, bound in shares]
+        sheets[words] = sheet
+    return sheets
+
+
+def worst(table: pd.DataFrame, count: int = 5) -> dict[tuple[str, str], pd.DataFrame]:
+    """The worst few images, a sheet per data set and arm: label → mean prediction in degrees, by (data set, arm).
+
+    table: from `worst.worst_of_all`.
+    """
+    sheets = {}
+    for (dataset, arm), of_arm in table.groupby(["dataset", "arm"], sort=False):
+        few = of_arm.head(count)
+        sheet = few[["source_id", "subject"]].astype(str)
+        for angle in ANGLES:
+            pairs = zip(few[angle], few[f"pred_{angle}"], strict=True)
+            sheet[angle] = [f"{number(label, '+.0f', 'unknown')} → {predicted:+.0f}" for label, predicted in pairs]
+        sheet["error"] = [f"{error:.1f}" for error in few["error_deg"]]
+        sheets[str(dataset), str(arm)] = sheet
+    return sheets

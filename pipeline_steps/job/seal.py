@@ -1,0 +1,137 @@
+"""What a finished job leaves beside its results: the recipe that it followed, and a seal on the files that it wrote.
+
+The seal is written last, so that results with a seal are complete. Where the recipe beside it equals the one that is
+planned, the results are up to date, on any machine.
+"""
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.files import sha256, write_json, write_text
+from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
+
+SEAL = "seal.json"
+LIBRARIES = (
+    *("torch", "torchvision", "lightning", "kornia", "lightly", "anny", "warp-lang"),
+    *("numpy", "scipy", "scikit-learn", "pandas", "pillow"),
+)
+"""Packages whose code computes numbers of results."""
+
+
+class SealedFile(BaseModel):
+    """Size in bytes and checksum of a file when its job ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int
+    sha256: str
+
+
+class Seal(BaseModel):
+    """fingerprint: of the recipe. files: by name. versions: of Python and of the libraries that compute, by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fingerprint: str
+    files: dict[str, SealedFile]
+    versions: dict[str, str]
+
+
+def read_seal(folder: Path) -> Seal:
+    """The seal of the results in a folder; UserError where it is missing or corrupt."""
+    path = folder / SEAL
+    try:
+        return Seal.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: not a readable seal ({str(error).splitlines()[0]}); run snakemake again") from error
+
+
+class Inputs:
+    """Files that a step reads, which must be as their jobs made them when it begins and unchanged when it ends.
+
+    Raises UserError where the checksum of a file is not the one that was sealed; files from outside have no seal.
+    """
+
+    def __init__(self, recipe: Path, *paths: Path) -> None:
+        _date_no_later_than_now(recipe, *paths, *(path.with_name(SEAL) for path in paths))
+        self.stamps = {path: _stamp(path) for path in paths}
+        for path in paths:
+            if not path.with_name(SEAL).exists():
+                continue
+            sealed = read_seal(path.parent).files.get(path.name)
+            if sealed and sealed.sha256 != sha256(path):
+                raise UserError(
+                    f"{path}: its content is not what its job wrote (the SHA-256 differs); delete {path.parent} and "
+                    "run snakemake again"
+                )
+
+    def require_unchanged(self) -> None:
+        """Raise UserError where a file has been written to, or replaced, since the step began."""
+        for path, stamp in self.stamps.items():
+            if _stamp(path) != stamp:
+                raise UserError(f"{path}: changed while this job was reading it; run snakemake again")
+
+
+def _date_no_later_than_now(*paths: Path) -> None:
+    """Correct dates in the future, as a clock that was put back leaves them: Snakemake refuses results older than them."""
+    now = time.time()
+    for path in paths:
+        if path.exists() and path.stat().st_mtime > now:
+            os.utime(path, (now, now))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None) -> None:
+    """Put the recipe and the seal beside finished results: the very last thing that a step does.
+
+    Raises UserError, and seals nothing, where an input has changed meanwhile.
+    """
+    if inputs:
+        inputs.require_unchanged()
+    write_text(folder / RECIPE, recipe.text())
+    written = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SEAL and f.name[0] != ".")
+    files = {file.name: SealedFile(size=file.stat().st_size, sha256=sha256(file)) for file in written}
+    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=library_versions())
+    write_json(folder / SEAL, sealed.model_dump(mode="json"))
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of all installed LIBRARIES."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def is_sealed_by(recipe: Recipe, folder: Path) -> bool:
+    """Whether the results in a folder are complete and follow this very recipe."""
+    try:
+        return read_seal(folder).fingerprint == recipe.fingerprint and read_recipe(folder / RECIPE) == recipe
+    except UserError:
+        return False
+
+
+def is_corrupt(folder: Path) -> bool:
+    """Whether sealed results, or their seal, have been cut off since."""
+    if not (folder / SEAL).exists():
+        return False
+    try:
+        sealed = read_seal(folder).files
+    except UserError:
+        return True
+    return any((folder / name).exists() and (folder / name).stat().st_size != file.size for name, file in sealed.items())

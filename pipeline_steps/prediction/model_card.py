@@ -1,0 +1,38 @@
+"""The card of an exported model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline_steps.evaluation.reading import read_metrics
+from pipeline_steps.prediction.onnx_model import OPSET
+
+
+def model_card(
+    job: dict[str, str | int],
+    about: dict[str, str],
+    data: dict[str, Any],
+    detail: int | None,
+    measured: dict[str, float],
+    evaluations: list[Path],
+) -> str:
+    """The model's README: its training data, its errors, its limits.
+
+    about: metadata of its weights. data: card.json of the training data. detail: see `ExportParams`. measured: by
+    `prediction.export`. evaluations: folders of its evaluations.
+    """
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        job=job,
+        about=about,
+        crop=json.loads(about["crop"]),
+        data=data,
+        detail=detail,
+        measured=measured,
+        evaluations=[read_metrics(folder) for folder in evaluations],
+        record=data["record"] or {},
+        opset=OPSET,
+    )

@@ -1,0 +1,59 @@
+"""Results lie where layout.py says, whatever the study and its size are called: for DVC and for make, too."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from workflow.layout import StudyLayout
+from workflow.params import load_params
+from workflow.plan import Plan
+
+STAGES = {"data": ["data/crops", "data/splits", "data/cards"]}
+
+
+def dvc_yaml(values: dict[str, str]) -> dict:
+    """dvc.yaml as DVC reads it, with the values of params.yaml in place of ${...}."""
+    text = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], (ROOT / "dvc.yaml").read_text())
+    return yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(("study", "size"), [("quick", "default"), ("quick", "small"), ("other", "full")])
+def test_dvc_versions_what_the_plan_makes(study: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(load_params(config={"study": study, "size": size}))
+    stages = dvc_yaml({"study": study, "size": size})
+    versioned = {path for stage in stages["stages"].values() for out in stage["outs"] for path in out}
+    made = [folder for folder in plan.jobs if not folder.startswith(("data/raw", plan.layout.export("", "")[:-5]))]
+    assert not [folder for folder in made if not any(f"{folder}/".startswith(f"{out}/") for out in versioned)]
+    assert not [out for out in versioned if not any(f"{folder}/".startswith(f"{out}/") for folder in made)]
+    assert stages["metrics"] == [f"{plan.comparison}/metrics.json"]
+    plotted = {file for plot in stages["plots"] for of in plot.values() for file in of["y"]}
+    assert {str(Path(file).parent) for file in plotted} == {plan.comparison}
+
+
+def test_params_yaml_says_what_dvc_needs_to_know():
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert isinstance(values["study"], str)
+    assert isinstance(values["size"], str)
+
+
+def test_make_spells_no_folder_of_results():
+    assert "results/" not in re.sub(r"##.*|MODEL=\S+", "", (ROOT / "Makefile").read_text())
+
+
+@pytest.mark.parametrize("place", ["workflow/plan.py", "workflow/rules", "workflow/commands", "Snakefile", "drills"])
+def test_folders_of_results_are_spelled_in_the_layout_alone(place: str):
+    files = [ROOT / place] if (ROOT / place).is_file() else [p for p in (ROOT / place).rglob("*") if p.is_file()]
+    for path in (path for path in files if path.suffix in ("", ".py", ".smk")):
+        code = re.sub(r'"""[\s\S]*?"""|#.*', "", path.read_text())
+        assert not re.findall(r"""["'](?:results|data/(?:raw|crops|splits|cards))/""", code), path
+
+
+def test_a_study_is_called_by_its_size_unless_that_is_the_default():
+    assert StudyLayout("biwi", "small").name == "biwi-small"
+    assert StudyLayout("quick", "default").name == "quick"
+    assert json.dumps(StudyLayout("biwi", "small").comparison("roles")) == '"results/biwi/small/compare/roles"'

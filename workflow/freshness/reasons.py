@@ -1,0 +1,104 @@
+"""Why a job would run, in words: which parameter, module, input or file differs from when its results were made."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import RECIPE, Input, JobInput, Recipe, read_recipe
+from pipeline_steps.job.seal import SEAL, is_corrupt, library_versions, read_seal
+from workflow.freshness.state import State
+from workflow.layout import outputs
+
+
+def reasons(state: State, folder: str) -> list[str]:
+    """Why the job of the results in `folder` would run; empty where they are up to date.
+
+    A job whose results are up to date except for a missing file would run only where a job that runs, or a target,
+    needs that file.
+    """
+    job, path = state.jobs[folder], Path(folder)
+    if not (path / SEAL).exists():
+        left = "its results are incomplete" if path.is_dir() and any(path.iterdir()) else "it has no results yet"
+        return [f"{left} ({path / SEAL} is missing)"]
+    if is_corrupt(path):
+        return [f"its results are corrupt: {_cut_off(path)}"]
+    sealed = read_recipe(path / RECIPE)
+    found = list(_differences(state, sealed, job.recipe))
+    found += [f"{other} is corrupt" for other in job.upstream if state.is_corrupt(other)]
+    if not found and sealed != job.recipe:
+        found.append(f"its names changed: {_shown(sealed.job)} -> {_shown(job.recipe.job)}")
+    found += [f"{name} is missing" for name in outputs(job.recipe.step, folder) if not Path(name).exists()]
+    return found
+
+
+def other_versions(folder: Path) -> list[str]:
+    """Libraries whose versions differ from those that computed the sealed results, such as `torch 2.11.0 -> 2.14.1`.
+
+    A library that is missing here is left out.
+    """
+    then, now = read_seal(folder).versions, library_versions()
+    return [f"{name} {then[name]} -> {now[name]}" for name in then if now.get(name, then[name]) != then[name]]
+
+
+def _cut_off(folder: Path) -> str:
+    try:
+        sealed = read_seal(folder).files
+    except UserError:
+        return f"{folder / SEAL} cannot be read"
+    sizes = {name: (folder / name).stat().st_size for name in sealed if (folder / name).exists()}
+    return ", ".join(
+        f"{folder / name} has {size:,} of {sealed[name].size:,} bytes"
+        for name, size in sizes.items()
+        if size != sealed[name].size
+    )
+
+
+def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
+    yield from _changes("", _leaves(then.params), _leaves(now.params))
+    for path in sorted(then.code.keys() | now.code.keys()):
+        if then.code.get(path) != now.code.get(path):
+            verb = "is new" if path not in then.code else "is no longer used" if path not in now.code else "changed"
+            yield f"{path} {verb}"
+    for role in sorted(then.inputs.keys() | now.inputs.keys()):
+        before, after = then.inputs.get(role), now.inputs.get(role)
+        if before != after:
+            yield _input_change(state, role, before, after)
+
+
+def _input_change(state: State, role: str, before: Input | None, after: Input | None) -> str:
+    if after is None:
+        return f"it no longer reads {role}"
+    if before is None:
+        return f"it newly reads {role}"
+    if isinstance(after, JobInput):
+        source = next(
+            (job.name for job in state.jobs.values() if job.recipe.fingerprint == after.fingerprint), "another job"
+        )
+        return f"its input {role} comes from another run of {source}"
+    return f"the content of its {after.kind} changed: {_shown(before.model_dump())} -> {_shown(after.model_dump())}"
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested maps by dotted key; an empty map is a value."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found |= _leaves(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return found
+
+
+def _changes(prefix: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in [*now, *(key for key in then if key not in now)]:
+        if key not in then:
+            yield f"{prefix}{key} is new: {_shown(now[key])}"
+        elif key not in now:
+            yield f"{prefix}{key} is gone; it was {_shown(then[key])}"
+        elif then[key] != now[key]:
+            yield f"{prefix}{key} {_shown(then[key])} -> {_shown(now[key])}"
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
