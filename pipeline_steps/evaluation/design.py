@@ -70,14 +70,6 @@ def read_design(path: Path) -> Design:
         raise UserError(f"{path}: not a readable design ({brief(error)}); run snakemake again") from error
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Values:
-    """Values by dotted key, in the order of the sections, which pandas.json_normalize breaks up; no empty maps."""
-    found = Values()
-    for key, value in values.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
-
-
 def text(value: object) -> str:
     """A leaf as people read it: text as it is, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -79,7 +79,7 @@ class Inputs:
 
 
 def _date_no_later_than_now(*paths: Path) -> None:
-    """Correct dates in the future, as a clock that was put back leaves them: Snakemake refuses results older than them."""
+    """Correct dates in the future, which a clock that was put back leaves: Snakemake wants results to be later."""
     now = time.time()
     for path in paths:
         if path.exists() and path.stat().st_mtime > now:
@@ -134,4 +134,6 @@ def is_corrupt(folder: Path) -> bool:
         sealed = read_seal(folder).files
     except UserError:
         return True
-    return any((folder / name).exists() and (folder / name).stat().st_size != file.size for name, file in sealed.items())
+    return any(
+        (folder / name).exists() and (folder / name).stat().st_size != file.size for name, file in sealed.items()
+    )

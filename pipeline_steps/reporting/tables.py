@@ -8,10 +8,11 @@ import pandas as pd
 from pydantic import BaseModel
 
 from pipeline_steps.evaluation import sheets
-from pipeline_steps.evaluation.design import FACTS, Design, Values, leaves, text
+from pipeline_steps.evaluation.design import FACTS, Design, Values, text
 from pipeline_steps.evaluation.reading import Evaluated, Trained
 from pipeline_steps.evaluation.table import ERRORS
 from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.params.leaves import leaves
 from pipeline_steps.params.sections import Arm
 from pipeline_steps.params.steps import CompareParams, EvaluateParams, FinetuneParams, PretrainParams
 from pipeline_steps.pose.geometry import ANGLES

@@ -9,9 +9,9 @@ from typing import Any
 
 from tenacity import retry, stop_after_attempt, wait_random_exponential
 
-from pipeline_steps.evaluation.design import leaves
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import JobInput, Recipe
+from pipeline_steps.params.leaves import leaves
 from pipeline_steps.tracking.settings import is_server, prepare_mlflow, tracking_uri
 
 

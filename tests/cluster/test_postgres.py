@@ -143,7 +143,8 @@ def test_jobs_that_log_at_once_lose_nothing(finished: World, server: Server, tmp
         encoder = runs["pretrain/rotation/seed0"].info.run_id if arm.startswith("pretrained") else None
         assert run.data.tags.get("input.encoder") == encoder, "although it came into the store later"
         assert evaluated.data.tags["input.model"] == run.info.run_id
-        errors = json.loads((finished.folder / f"results/tiny/default/evaluate/test/rendered/{arm}/seed0/metrics.json").read_text())
+        tested = finished.folder / f"results/tiny/default/evaluate/test/rendered/{arm}/seed0"
+        errors = json.loads((tested / "metrics.json").read_text())
         for shown in (run, evaluated):
             assert shown.data.metrics["test/rendered/mae"] == errors["mae"]
     linked = {name: run for name, run in runs["compare"].data.tags.items() if name.startswith("input.")}

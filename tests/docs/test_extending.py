@@ -49,7 +49,8 @@ def portrait(seed: int) -> Image.Image:
 
 
 def test_a_pretext_task_is_one_file_and_an_arm_three_lines(repository: Repository, finished: World):
-    for name in ("data", "results/tiny/default/finetune/baseline", "results/tiny/default/evaluate/test/rendered/baseline"):
+    tiny = "results/tiny/default"
+    for name in ("data", f"{tiny}/finetune/baseline", f"{tiny}/evaluate/test/rendered/baseline"):
         shutil.copytree(finished.folder / name, repository.folder / name)
     written(repository, "pipeline_steps/pretext/mirrored.py", "studies/mirrored.yaml")
     (run,) = commands("mirrored")

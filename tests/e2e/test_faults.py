@@ -19,7 +19,10 @@ CUT_OFF = {
         **{"crop_faces": 1, "split_dataset": 1, "describe_dataset": 1, "pretrain": 1, "finetune": 4, "evaluate": 4},
         **AFTER,
     },
-    "results/tiny/default/pretrain/rotation/seed0/encoder.safetensors": {"pretrain": 1, "finetune": 2, "evaluate": 2, **AFTER},
+    "results/tiny/default/pretrain/rotation/seed0/encoder.safetensors": {
+        **{"pretrain": 1, "finetune": 2, "evaluate": 2},
+        **AFTER,
+    },
     "results/tiny/default/finetune/hybrid/seed0/recipe.json": {"finetune": 1, "evaluate": 1, **AFTER},
     "results/tiny/default/evaluate/test/rendered/hybrid/seed0/predictions.parquet": {"evaluate": 1, **AFTER},
 }

@@ -65,6 +65,7 @@ def test_pretraining_without_labels_and_testing_without_roll(copy: World, overla
 
 
 def test_training_on_what_has_no_labels_is_refused(copy: World, overlay: dict):
-    done = copy.snakemake("results/tiny/default/finetune/baseline/seed0/recipe.json", overlay=overlay | {"train_on": "faces"})
+    target = "results/tiny/default/finetune/baseline/seed0/recipe.json"
+    done = copy.snakemake(target, overlay=overlay | {"train_on": "faces"})
     assert done.returncode != 0
     assert "images to fine-tune on have no full pose label; choose a data set with" in done.stdout + done.stderr

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_steps.evaluation.design import folded, leaves, read_design, text
+from pipeline_steps.evaluation.design import folded, read_design, text
 from pipeline_steps.job.errors import UserError
+from pipeline_steps.params.leaves import leaves
 
 
 def test_what_all_arms_share_is_stored_once_at_any_depth():

@@ -1,4 +1,4 @@
-"""The pose convention in words; tests/properties/test_geometry.py has the numbers."""
+"""The pose convention in words; test_geometry_properties.py has the numbers."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation

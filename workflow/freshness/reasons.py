@@ -8,6 +8,7 @@ from typing import Any
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import RECIPE, Input, JobInput, Recipe, read_recipe
 from pipeline_steps.job.seal import SEAL, is_corrupt, library_versions, read_seal
+from pipeline_steps.params.leaves import leaves
 from workflow.freshness.state import State
 from workflow.layout import outputs
 
@@ -56,7 +57,7 @@ def _cut_off(folder: Path) -> str:
 
 
 def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
-    yield from _changes("", _leaves(then.params), _leaves(now.params))
+    yield from _changes(leaves(then.params), leaves(now.params))
     for path in sorted(then.code.keys() | now.code.keys()):
         if then.code.get(path) != now.code.get(path):
             verb = "is new" if path not in then.code else "is no longer used" if path not in now.code else "changed"
@@ -80,23 +81,14 @@ def _input_change(state: State, role: str, before: Input | None, after: Input | 
     return f"the content of its {after.kind} changed: {_shown(before.model_dump())} -> {_shown(after.model_dump())}"
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested maps by dotted key; an empty map is a value."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        found |= _leaves(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return found
-
-
-def _changes(prefix: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for key in [*now, *(key for key in then if key not in now)]:
         if key not in then:
-            yield f"{prefix}{key} is new: {_shown(now[key])}"
+            yield f"{key} is new: {_shown(now[key])}"
         elif key not in now:
-            yield f"{prefix}{key} is gone; it was {_shown(then[key])}"
+            yield f"{key} is gone; it was {_shown(then[key])}"
         elif then[key] != now[key]:
-            yield f"{prefix}{key} {_shown(then[key])} -> {_shown(now[key])}"
+            yield f"{key} {_shown(then[key])} -> {_shown(now[key])}"
 
 
 def _shown(value: Any) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline_steps.evaluation import sheets
-from pipeline_steps.evaluation.design import Design, Trainings, Values, leaves, text
+from pipeline_steps.evaluation.design import Design, Trainings, Values, text
 from pipeline_steps.evaluation.sheets import markdown
 from pipeline_steps.evaluation.table import by_baseline
 from pipeline_steps.job.errors import UserError
+from pipeline_steps.params.leaves import leaves
 
 OFF = ("0.0", "false", "null", "{}")
 """Values of parameters that switch something off."""
