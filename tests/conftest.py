@@ -43,11 +43,7 @@ class World:
     @contextmanager
     def started(self, *arguments: str, overlay: dict | None = None) -> Iterator[subprocess.Popen]:
         """Snakemake on the tiny study, which is killed with the block where it has not ended."""
-        configs = [str(TINY)]
-        if overlay:
-            path = self.folder / "overlay.yaml"
-            path.write_text(yaml.safe_dump(overlay))
-            configs.append(str(path))
+        configs = [str(TINY), *map(str, self.overlays(overlay))]
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
         command += ["--snakefile", str(self.repository / "Snakefile"), *arguments, "--configfile", *configs]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -59,6 +55,14 @@ class World:
         finally:
             process.kill()
             process.wait()
+
+    def overlays(self, overlay: dict | None) -> list[Path]:
+        """The file of an overlay, if there is one: this process's own, since several share a finished study."""
+        if not overlay:
+            return []
+        path = self.folder / f"overlay{os.getpid()}.yaml"
+        path.write_text(yaml.safe_dump(overlay))
+        return [path]
 
     def training(self, module: str, recipe: Path, output: Path, checkpoints: Path) -> list[str]:
         """The command of a training, by itself, on this study's data."""

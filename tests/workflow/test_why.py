@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.conftest import TINY, Repository, World
 
@@ -16,10 +15,7 @@ pytestmark = pytest.mark.workflow
 
 
 def why(world: World, *words: str, overlay: dict | None = None, fails: bool = False) -> list[str]:
-    files = [TINY]
-    if overlay:
-        files.append(world.folder / "overlay.yaml")
-        files[-1].write_text(yaml.safe_dump(overlay))
+    files = [TINY, *world.overlays(overlay)]
     command = [sys.executable, "-m", "workflow.why", *words, "--configfile", *map(str, files)]
     environment = os.environ | {"PYTHONPATH": str(world.repository)}
     done = subprocess.run(command, cwd=world.folder, env=environment, text=True, capture_output=True, check=False)
