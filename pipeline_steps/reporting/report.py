@@ -1,9 +1,8 @@
 """A finished comparison as one HTML file that needs nothing beside it."""
 
 import json
-import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from pipeline_steps.evaluation.reading import (
 )
 from pipeline_steps.evaluation.worst import best_and_worst, first_of_best
 from pipeline_steps.job.recipe import RECIPE, read_recipe
+from pipeline_steps.job.seal import read_seal
 from pipeline_steps.reporting import tables
 from pipeline_steps.reporting.inline import face_images, inline_svg, width_of
 from pipeline_steps.reporting.links import Links
@@ -99,14 +99,22 @@ def _of_dataset(
 
 
 def _trainings(of: Mapping[Path, Trained]) -> dict[str, str]:
-    """Devices of the trainings, and versions of the software that they ran with."""
+    """Devices and precision of the trainings."""
     runs = [trained.run for trained in of.values()]
     places = {f"{run.get('devices', 1)} {run['device']}, {run['threads']} threads" for run in runs}
     return {
         "trained on": ", ".join(sorted(places)),
         "precision": ", ".join(sorted({str(run["precision"]) for run in runs})),
-        "torch": ", ".join(sorted({str(run["torch"]) for run in runs})),
     }
+
+
+def _libraries(folders: Iterable[Path]) -> str:
+    """Versions of Python and of the libraries that computed the results in these folders, according to their seals."""
+    found: dict[str, set[str]] = {}
+    for folder in folders:
+        for name, version in read_seal(folder).versions.items():
+            found.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {' or '.join(sorted(versions))}" for name, versions in found.items())
 
 
 def breakable(name: str) -> Markup:
@@ -160,7 +168,11 @@ def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str
         pretrainings=tables.trained_rows(pretrainings, {}, {}, links),
         seeds=int(table["seeds"].iloc[0]),
         baselines=design.compare.baselines,
-        made={**_trainings(trainings), **provenance, "Python": platform.python_version()},
+        made={
+            **_trainings(trainings),
+            "computed with": _libraries([*pretrainings, *trainings, *evaluations]),
+            **provenance,
+        },
         files=[(name, links.to(folder / name)) for name in ("table.md", "table.csv", "metrics.json", "design.json")],
         server=links.server,
     )

@@ -89,6 +89,8 @@ def test_several_baselines_reach_the_metrics_and_the_report(copy: World):
         assert metrics[f"against_{baseline}"]["reduction"] == pytest.approx(reduction)
         assert f"verdict against {baseline}" in report
         assert f"{reduction:+.1f}% (" in report
+    versions = json.loads((results / "finetune/hybrid/seed0/seal.json").read_text())["versions"]
+    assert f"torch {versions['torch']}, " in report, "which libraries computed the results"
 
 
 def test_costs_and_probes_are_those_of_the_trainings(finished: World):

@@ -152,7 +152,7 @@ def test_a_dry_run_changes_no_date_and_writes_nothing_but_recipes(copy: World):
         "results",
         ".recipes",
         ".snakemake",
-        "overlay.yaml",
+        f"overlay{os.getpid()}.yaml",
     }
 
 
