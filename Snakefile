@@ -51,27 +51,27 @@ def recipe_of(folder):
     return path
 
 
-def result(*files, of):
-    """Files of other jobs that the job of a folder reads, with the seals that say that they are complete.
+def seals(folders):
+    """Seals of the results in folders, which say that they are complete."""
+    return [layout.seal(folder) for folder in folders]
 
-    A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study.
+
+def read_by(folder, *files):
+    """Results of other jobs that the job of a folder reads, with their seals; all of these may hold wildcards.
+
+    A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study. With
+    --forcerun and --forceall Snakemake has to see those jobs too; files are `ancient` then, so that they run alone.
     """
+    names = dict.fromkeys([*files, *seals(os.path.dirname(file) for file in files)])
 
     def paths(wildcards):
-        if state.is_current(of.format(**wildcards)):
-            return []
-        found = [file.format(**wildcards) for file in files]
-        sealed = [layout.seal(os.path.dirname(path)) for path in found]
-        return list(dict.fromkeys([*found, *sealed]))
+        found = [name.format(**wildcards) for name in names]
+        if not state.is_current(folder.format(**wildcards)):
+            return found
+        forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+        return [ancient(path) for path in found] if forced else []
 
     return paths
-
-
-def seals(folders, of=None):
-    """Seals of the results in folders, as `result` where they are read by the job of a folder."""
-    if of and state.is_current(of):
-        return []
-    return [layout.seal(folder) for folder in folders]
 
 
 include: "workflow/rules/data.smk"

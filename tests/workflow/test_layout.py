@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Repository
 from workflow.layout import StudyLayout
 from workflow.params import load_params
 from workflow.plan import Plan
@@ -33,6 +33,23 @@ def test_dvc_versions_what_the_plan_makes(study: str, size: str, tmp_path: Path,
     assert stages["metrics"] == [f"{plan.comparison}/metrics.json"]
     plotted = {file for plot in stages["plots"] for of in plot.values() for file in of["y"]}
     assert {str(Path(file).parent) for file in plotted} == {plan.comparison}
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("size", ["default", "small"])
+def test_make_prints_the_table_of_the_study_and_size_that_params_yaml_names(size: str, tmp_path: Path):
+    repository = Repository(tmp_path / "repository")
+    repository.set_params({"size": size})
+    command = "python", "-m", "workflow.commands.outcome"
+    folder = f"results/tiny/{size}"
+    assert f"error: {folder}/compare/table.md: not there yet" in repository(*command, fails=True)
+    table = repository.folder / folder / "compare/table.md"
+    table.parent.mkdir(parents=True)
+    table.write_text("| arm |")
+    said = repository(*command)
+    assert "| arm |" in said
+    for path in ("compare/table.md", "report/report.html", "finetune/*/seed*/model.safetensors"):
+        assert f" {folder}/{path}\n" in said
 
 
 def test_params_yaml_says_what_dvc_needs_to_know():

@@ -95,6 +95,11 @@ def test_a_revert_runs_nothing(finished: World):
     assert not finished.planned()
 
 
+def test_forced_jobs_run_alone_and_with_all_forced_everything_runs(finished: World):
+    assert finished.planned(None, "--forcerun", "finetune") == Counter({"finetune": 4})
+    assert finished.planned(None, "--forceall") == Counter(RERENDERED)
+
+
 def test_restored_outputs_give_the_same_answers(copy: World):
     assert not copy.planned()
     change = {"finetune": {"learning_rate": 0.002}}

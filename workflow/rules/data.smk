@@ -33,7 +33,7 @@ rule acquire_dataset:
 
 rule crop_faces:
     input:
-        result(layout.seal(RAW), of=CROPS),
+        read_by(CROPS, layout.seal(RAW)),
         recipe=recipe_of(CROPS),
     output:
         layout.outputs("crop_faces", CROPS),
@@ -51,7 +51,7 @@ rule crop_faces:
 
 rule describe_dataset:
     input:
-        result(f"{CROPS}/crops.h5", f"{CROPS}/rejected.csv", of=CARD),
+        read_by(CARD, f"{CROPS}/crops.h5", f"{CROPS}/rejected.csv"),
         recipe=recipe_of(CARD),
     output:
         layout.outputs("describe_dataset", CARD),
@@ -68,7 +68,7 @@ rule describe_dataset:
 
 rule split_dataset:
     input:
-        result(f"{CROPS}/crops.h5", of=SPLIT),
+        read_by(SPLIT, f"{CROPS}/crops.h5"),
         recipe=recipe_of(SPLIT),
     output:
         layout.outputs("split_dataset", SPLIT),

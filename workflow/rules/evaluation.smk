@@ -25,7 +25,7 @@ COMPARED = options(
 
 rule evaluate:
     input:
-        result(MODEL, crops_of("{dataset}"), split_of("{dataset}"), of=EVALUATED),
+        read_by(EVALUATED, MODEL, crops_of("{dataset}"), split_of("{dataset}")),
         recipe=recipe_of(EVALUATED),
     output:
         layout.outputs("evaluate", EVALUATED),
@@ -50,14 +50,14 @@ rule evaluate:
 
 rule export_model:
     input:
-        result(
+        read_by(
+            EXPORTED,
             MODEL,
             crops_of(params.train_on),
             split_of(params.train_on),
             f"{plan.card(params.train_on)}/card.json",
-            of=EXPORTED,
+            *seals(plan.evaluations_of("{arm}", "{seed}")),
         ),
-        lambda w: seals(plan.evaluations_of(w.arm, w.seed), of=EXPORTED.format(**w)),
         recipe=recipe_of(EXPORTED),
     output:
         layout.outputs("export_model", EXPORTED),
@@ -78,11 +78,7 @@ rule export_model:
 
 rule compare:
     input:
-        seals(plan.evaluations(), of=plan.comparison),
-        seals(plan.finetunings(), of=plan.comparison),
-        seals(plan.pretrainings(), of=plan.comparison),
-        seals(plan.splits(), of=plan.comparison),
-        seals(plan.test_crops(), of=plan.comparison),
+        read_by(plan.comparison, *seals(plan.jobs[plan.comparison].upstream)),
         recipe=recipe_of(plan.comparison),
     output:
         layout.outputs("compare", plan.comparison, plan.comparison_files()),
@@ -99,12 +95,7 @@ rule compare:
 
 rule write_report:
     input:
-        seals([plan.comparison], of=plan.report),
-        seals(plan.cards(), of=plan.report),
-        seals(plan.evaluations(), of=plan.report),
-        seals(plan.finetunings(), of=plan.report),
-        seals(plan.pretrainings(), of=plan.report),
-        seals(plan.test_crops(), of=plan.report),
+        read_by(plan.report, *seals(plan.jobs[plan.report].upstream)),
         recipe=recipe_of(plan.report),
     output:
         layout.outputs("write_report", plan.report),

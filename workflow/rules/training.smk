@@ -28,7 +28,7 @@ def pretrained(wildcards):
     """The encoder that an arm starts from as input, where it is pre-trained here."""
     if not params.arms[wildcards.arm].init.startswith("ssl:"):
         return []
-    return result(encoder_of(wildcards), of=FINETUNED)(wildcards)
+    return read_by(FINETUNED, encoder_of(wildcards))(wildcards)
 
 
 def equal_training(wildcards, output):
@@ -45,7 +45,7 @@ def unfinished(wildcards, input):
 # The longest jobs first, and those before all that others wait for: cores that share a study then end at about one time.
 rule pretrain:
     input:
-        result(crops_of(UNLABELLED), split_of(UNLABELLED), of=PRETRAINED),
+        read_by(PRETRAINED, crops_of(UNLABELLED), split_of(UNLABELLED)),
         recipe=recipe_of(PRETRAINED),
     output:
         layout.outputs("pretrain", PRETRAINED),
@@ -69,7 +69,7 @@ rule pretrain:
 
 rule finetune:
     input:
-        result(crops_of(params.train_on), split_of(params.train_on), of=FINETUNED),
+        read_by(FINETUNED, crops_of(params.train_on), split_of(params.train_on)),
         pretrained,
         recipe=recipe_of(FINETUNED),
     output:
