@@ -56,8 +56,8 @@ def acquire_dataset(
     threads: Annotated[int, Option(min=1, help="processes")] = 1,
 ) -> None:
     """Fill a new folder beside the output, then replace the output by it."""
-    asked, inputs = read_recipe(recipe), Inputs(recipe)
-    source = asked.params_as(AcquireParams).source
+    job_recipe, inputs = read_recipe(recipe), Inputs(recipe)
+    source = job_recipe.params_as(AcquireParams).source
     if source.needs_archive and archive is None:
         raise UserError("--archive: missing; give the archive of the data set, or its folder")
     if archive is not None and not archive.exists():
@@ -68,9 +68,9 @@ def acquire_dataset(
     try:
         source.acquire(temporary, archive, threads)
         if archive is not None:
-            write_json(temporary / SOURCE, {"file": archive.name, "sha256": archive_checksum(asked, archive)})
+            write_json(temporary / SOURCE, {"file": archive.name, "sha256": archive_checksum(job_recipe, archive)})
         os.sync()  # thousands of files at once: they must be on the disk before the seal, in case the power fails
-        seal(asked, temporary, inputs)
+        seal(job_recipe, temporary, inputs)
         shutil.rmtree(output, ignore_errors=True)
         temporary.replace(output)
     finally:

@@ -101,11 +101,11 @@ def compare(
     pretraining: Annotated[list[Path] | None, Option(help="folder of one pre-training; repeat for each")] = None,
 ) -> None:
     """Write table.md, table.csv, metrics.json, design.json, the figures, and the numbers behind them."""
-    asked = read_recipe(recipe)
+    job_recipe = read_recipe(recipe)
     splits = [folder / "split.json" for folder in split]
     inputs = Inputs(recipe, *files_read(evaluation, [*training, *(pretraining or [])]), *splits, *crops)
-    params = asked.params_as(CompareParams).compare
-    with track_run(asked, output):
+    params = job_recipe.params_as(CompareParams).compare
+    with track_run(job_recipe, output):
         evaluations = [read_evaluation(folder) for folder in evaluation]
         trainings, pretrainings = ([read_training(folder) for folder in of] for of in (training, pretraining or []))
         table = compare_arms(evaluations, params)
@@ -114,7 +114,7 @@ def compare(
         write_labels(evaluations, trainings, params.error, params.baselines[0], output)
         compared = design(params, evaluations[0].params, trainings, pretrainings, split)
         write_text(output / "design.json", compared.model_dump_json(indent=2) + "\n")
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def crop_faces(
     threads: Annotated[int, Option(min=1, help="processes")] = 1,
 ) -> None:
     """Crop every image; list those that cannot be used with the reason."""
-    asked, inputs = read_recipe(recipe), Inputs(recipe, raw / SEAL)
-    params, dataset = asked.params_as(CropParams), str(asked.job["dataset"])
+    job_recipe, inputs = read_recipe(recipe), Inputs(recipe, raw / SEAL)
+    params, dataset = job_recipe.params_as(CropParams), str(job_recipe.job["dataset"])
     cropper = Cropper(params.source, params.crop, params.crops)
     torch.set_num_threads(1)  # of every process
     entries = list_images(params.source, raw, dataset)
@@ -58,7 +58,7 @@ def crop_faces(
                 f"{params.crops.max_rejected}; the first: {rejected[0].source_id}: {rejected[0].reason}; "
                 f"fix or remove those in {output / 'rejected.csv'}, or raise crops.max_rejected"
             )
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

@@ -28,22 +28,22 @@ def describe_dataset(
     output: Annotated[Path, Option(help="folder for card.html, card.json and contact_sheet.jpg")],
 ) -> None:
     """Describe the crops of one data set."""
-    asked, inputs = read_recipe(recipe), Inputs(recipe, crops / "crops.h5", crops / "rejected.csv")
-    record = asked.params_as(DescribeParams).record
+    job_recipe, inputs = read_recipe(recipe), Inputs(recipe, crops / "crops.h5", crops / "rejected.csv")
+    record = job_recipe.params_as(DescribeParams).record
     rejected = read_rejected(crops / "rejected.csv")
     buffer = io.BytesIO()
     with CropFile(crops / "crops.h5") as file:
         card = summarise(file, rejected, record)
         histogram = pose_histogram(file.euler_deg) if card["pose"] else None
         contact_sheet(file).save(buffer, "JPEG", quality=85)
-    with track_run(asked, output):
+    with track_run(job_recipe, output):
         write_json(output / "card.json", card)
         with atomic_write(output / "contact_sheet.jpg") as temporary:
             temporary.write_bytes(buffer.getvalue())
         write_text(output / "card.html", page(card, rejected, histogram, buffer.getvalue()))
     message = "describe %s: %d images of %d subjects, %d rejected"
     logger.info(message, card["dataset"], card["images"], card["subjects"], card["rejected"])
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

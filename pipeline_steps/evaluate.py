@@ -39,8 +39,8 @@ def evaluate(
 ) -> None:
     """Predict the test (or validation) images and summarise the errors."""
     use_processor(threads)
-    asked, inputs = read_recipe(recipe), Inputs(recipe, model, crops, split)
-    params = asked.params_as(EvaluateParams).evaluate
+    job_recipe, inputs = read_recipe(recipe), Inputs(recipe, model, crops, split)
+    params = job_recipe.params_as(EvaluateParams).evaluate
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     chosen = set(getattr(read_split(split), params.part))
@@ -67,14 +67,14 @@ def evaluate(
             predicted,
         )
     metrics = summarise(table, params)
-    with track_run(asked, output):
+    with track_run(job_recipe, output):
         with atomic_write(output / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
-        write_json(output / "metrics.json", asked.job | metrics)
+        write_json(output / "metrics.json", job_recipe.job | metrics)
     shown = ", ".join(f"{name} {metrics[name]:.2f}" for name in ("mae", "geodesic") if name in metrics)
-    names = (asked.job["arm"], asked.job["seed"], asked.job["dataset"])
+    names = (job_recipe.job["arm"], job_recipe.job["seed"], job_recipe.job["dataset"])
     logger.info("evaluate %s/seed%s on %s: %s degrees over %d images", *names, shown, len(table))
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

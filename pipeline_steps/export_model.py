@@ -56,12 +56,12 @@ def export_model(
     """Write the exports, check them on crops of the validation subjects, and describe the model."""
     use_processor(threads)
     model = training / "model.safetensors"
-    asked, inputs = (
+    job_recipe, inputs = (
         read_recipe(recipe),
         Inputs(recipe, model, *files_read(evaluation or [], [training]), card / "card.json", crops, split),
     )
-    detail = asked.params_as(ExportParams).detail
-    with track_run(asked, output):
+    detail = job_recipe.params_as(ExportParams).detail
+    with track_run(job_recipe, output):
         network, about = load_model(model)
         data, parts = json.loads((card / "card.json").read_text()), read_split(split)
         output.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def export_model(
             metadata = about | {
                 "trained_on": data["dataset"],
                 "licence_of_the_data": (data["record"] or {}).get("licence", "not stated"),
-                "recipe": asked.fingerprint,
+                "recipe": job_recipe.fingerprint,
                 "frame": FRAME,
                 "detail": json.dumps(detail),
                 "face_place": json.dumps(place),
@@ -93,11 +93,11 @@ def export_model(
         with atomic_write(output / "model.safetensors") as temporary:
             shutil.copyfile(model, temporary)
         described = {"opset": OPSET, "image_size": file.size, "detail": detail}
-        write_json(output / "export.json", asked.job | measured | described)
-        write_text(output / "README.md", model_card(asked.job, about, data, detail, measured, evaluation or []))
-        names = (asked.job["arm"], asked.job["seed"], measured["model_from_torch_worst"])
+        write_json(output / "export.json", job_recipe.job | measured | described)
+        write_text(output / "README.md", model_card(job_recipe.job, about, data, detail, measured, evaluation or []))
+        names = (job_recipe.job["arm"], job_recipe.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *names)
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

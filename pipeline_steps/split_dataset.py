@@ -38,8 +38,8 @@ def split_dataset(
     protocol: Annotated[Path | None, Option(help="file that selects images and may list the test subjects")] = None,
 ) -> None:
     """Write split.json."""
-    asked, inputs = read_recipe(recipe), Inputs(recipe, crops)
-    rule, test_subjects = asked.params_as(SplitParams).split, None
+    job_recipe, inputs = read_recipe(recipe), Inputs(recipe, crops)
+    rule, test_subjects = job_recipe.params_as(SplitParams).split, None
     with CropFile(crops) as file:
         images = kept = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects})
         if protocol is not None:
@@ -52,7 +52,7 @@ def split_dataset(
             f"{protocol}: leaves out all {len(images)} images of {crops}; check that it is for this data set"
         )
     write_split(output / "split.json", partition(kept, rule, test_subjects, len(images) - len(kept)))
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 if __name__ == "__main__":

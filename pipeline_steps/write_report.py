@@ -32,7 +32,7 @@ def write_report(
     pretraining: Annotated[list[Path] | None, Option(help="folder of one pre-training; repeat for each")] = None,
 ) -> None:
     """Write report.html, one self-contained file; its links lead to the files of the runs."""
-    asked = read_recipe(recipe)
+    job_recipe = read_recipe(recipe)
     compared = [path for path in comparison.iterdir() if path.is_file()]
     read = files_read(evaluation, [*training, *(pretraining or [])])
     inputs = Inputs(recipe, *compared, *read, *(folder / "card.json" for folder in card), *crops)
@@ -40,7 +40,7 @@ def write_report(
     page = render(sources, Links(output, tracking_uri()), _code())
     write_text(output / "report.html", page)
     logger.info("report: %s", output / "report.html")
-    seal(asked, output, inputs)
+    seal(job_recipe, output, inputs)
 
 
 def _code() -> dict[str, str]:

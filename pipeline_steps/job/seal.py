@@ -7,6 +7,7 @@ planned, the results are up to date, on any machine.
 import os
 import platform
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -93,17 +94,18 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None) -> None:
+def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None, versions: Mapping[str, str] | None = None) -> None:
     """Put the recipe and the seal beside finished results: the very last thing that a step does.
 
-    Raises UserError, and seals nothing, where an input has changed meanwhile.
+    versions: of the libraries, for results that were copied; by default those that are installed. Raises UserError,
+    and seals nothing, where an input has changed meanwhile.
     """
     if inputs:
         inputs.require_unchanged()
     write_text(folder / RECIPE, recipe.text())
     written = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SEAL and f.name[0] != ".")
     files = {file.name: SealedFile(size=file.stat().st_size, sha256=sha256(file)) for file in written}
-    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=library_versions())
+    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=dict(versions or library_versions()))
     write_json(folder / SEAL, sealed.model_dump(mode="json"))
 
 

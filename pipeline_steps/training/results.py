@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.progress import logger
-from pipeline_steps.job.recipe import Recipe, read_recipe
-from pipeline_steps.job.seal import is_corrupt, seal
+from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
+from pipeline_steps.job.seal import is_corrupt, read_seal, seal
 from pipeline_steps.tracking.runs import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 
@@ -72,16 +72,13 @@ def write_results(
 
 
 def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
-    """Give `output` the results of the training in the folder `equal`; False, and nothing done, where they do not fit.
+    """Copy the results of the training in `equal` to `output`; False, and nothing done, where they do not fit.
 
-    They fit where they are whole and their recipe differs from this one in the names of study and arm alone.
+    They fit where they are complete and their recipe has the same fingerprint, for whatever study and arm.
     """
-    made = read_recipe(equal / "recipe.json")
-    if (
-        made.fingerprint != recipe.fingerprint
-        or made.job.get("pretext") != recipe.job.get("pretext")
-        or is_corrupt(equal)
-    ):
+    theirs = read_recipe(equal / RECIPE)
+    same_task = theirs.job.get("pretext") == recipe.job.get("pretext")
+    if theirs.fingerprint != recipe.fingerprint or not same_task or is_corrupt(equal):
         logger.warning("%s: not the results of an equal recipe; training instead of taking them over", equal)
         return False
     with track_run(recipe, output) as run:
@@ -90,6 +87,6 @@ def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
                 shutil.copyfile(path, temporary)
         names = recipe.job | {"mlflow_run_id": run.run_id, "taken_over_from": str(equal)}
         write_json(output / "run.json", json.loads((equal / "run.json").read_text()) | names)
-    seal(recipe, output)
+    seal(recipe, output, versions=read_seal(equal).versions)
     logger.info("taken over from %s, which was trained by an equal recipe", equal)
     return True

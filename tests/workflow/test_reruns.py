@@ -268,9 +268,14 @@ def test_bad_parameters_stop_at_once_with_one_clear_line(finished: World, overla
 def test_a_training_of_another_study_is_taken_over_where_its_recipe_is_equal_but_for_names(copy: World):
     overlay = {"study": "second", "arms": {"pretrained": None, "renamed": {"init": "ssl:rotation"}}}
     target = "results/second/default/finetune/renamed/seed0/model.safetensors"
+    results = copy.folder / "results"
+    sealed = results / "tiny/default/finetune/pretrained/seed0/seal.json"
+    sealed.write_text(json.dumps((seal := json.loads(sealed.read_text())) | {"versions": {"torch": "1.0"}}))
     done = copy.snakemake(target, overlay=overlay)
     assert done.returncode == 0, done.stderr
-    results = copy.folder / "results"
+    copied = json.loads((copy.folder / target).with_name("seal.json").read_text())
+    assert copied["versions"] == {"torch": "1.0"}, "those that computed the weights"
+    assert copied["fingerprint"] == seal["fingerprint"]
     encoder = "pretrain/rotation/seed0/encoder.safetensors"
     for taken, trained in (
         (copy.folder / target, results / "tiny/default/finetune/pretrained/seed0/model.safetensors"),
