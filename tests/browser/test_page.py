@@ -128,6 +128,6 @@ def test_what_is_no_picture_is_said(address: str, tmp_path: Path, browser):
 def test_the_program_refuses_what_it_cannot_read_and_other_hosts(address: str, picture: Path):
     answer = requests.post(f"{address}/predict", data=b"not a picture", timeout=20)
     assert answer.status_code == 422
-    assert "Not a picture that can be read" in answer.json()["detail"]
+    assert "Not an image that can be read" in answer.json()["detail"]
     assert requests.get(address, headers={"Host": "elsewhere.example"}, timeout=20).status_code == 400
     assert requests.get(f"{address}/about", timeout=20).json()["text"].startswith("model.onnx: resnet18 at 32 pixels")
