@@ -186,7 +186,7 @@ class Plan:
         archive, given = self.archive(name), self.params.datasets[name].archive
         record, key = self.catalogue.get(self.kind(name)), f"datasets.{name}.archive"
         if archive is None:
-            source = f", which is had from {record.page} ({record.accept})" if record else ""
+            source = f", available from {record.page} ({record.accept})" if record else ""
             raise UserError(f"{key}: missing; give the path of this data set's archive or folder{source}")
         if found := identity(key, archive, None if given else record):
             return found
