@@ -113,17 +113,17 @@ def test_aflw2000_labels_equal_scipys_rotations_of_the_raw_angles(aflw2000):
 
 
 def test_aflw2000_labels_agree_with_the_landmarks_in_space_and_in_the_image(aflw2000, mean_face):
-    space, image, wrong = [], [], []
+    space, plane, wrong = [], [], []
     for image, sample in within_99(aflw2000):
         label, points = Rotation.from_matrix(sample.rotation), raw_points(image)
         space.append(angle(Rotation.align_vectors(points, mean_face)[0], label))
-        image.append(angle(seen_rotation(points[:, :2], mean_face), label))
+        plane.append(angle(seen_rotation(points[:, :2], mean_face), label))
         yaw, pitch, roll = np.radians(sample.euler_deg)
         wrong.append(
             angle(Rotation.align_vectors(points, mean_face)[0], Rotation.from_euler("ZYX", [-roll, -yaw, -pitch]))
         )
     assert np.median(space) < 2
-    assert np.median(image) < 2
+    assert np.median(plane) < 2
     assert np.percentile(space, 95) < 4 < np.percentile(wrong, 95), "the order Rz Ry Rx would not fit"
 
 
@@ -155,9 +155,9 @@ def test_the_real_pair_of_300w_lp(tmp_path, mean_face):
     }
     assert min(errors, key=lambda signs: errors[signs]) == (-1, -1, -1), "no other choice of signs fits better"
     assert errors[-1, -1, -1] < 4
-    image = open_rgb(image)
+    opened = open_rgb(image)
     for rule in ("landmarks_tight", "landmarks_loose"):
-        x0, y0, x1, y1 = square_around(head_box(sample, rule, *image.size), 0.0, *image.size)
+        x0, y0, x1, y1 = square_around(head_box(sample, rule, *opened.size), 0.0, *opened.size)
         x, y = sample.landmarks.T
         assert x0 <= x.min() <= x.max() <= x1, rule
         assert y0 <= y.min() <= y.max() <= y1, rule
