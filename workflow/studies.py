@@ -20,9 +20,6 @@ from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
@@ -231,31 +228,25 @@ def write_readme(root: Path = ROOT) -> None:
     write_table(page, README_COMMAND, readme(all_studies(page.parent, root / "params.yaml"), root / "docs"))
 
 
-def _printed(study: Study, costs: Costs, docs: Path) -> Table:
-    title = f"{study.name}: {study.ask('default').about}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for column in ("question", "size", "trainings", "left", "evaluations", "minutes", "answered in"):
-        table.add_column(column, justify="right" if column in ("trainings", "left", "evaluations") else "left")
+def listing(study: Study, costs: Costs, docs: Path) -> str:
+    """A study's questions, and below each a line per size: trainings, evaluations, minutes, where it is answered."""
     of_size = {size: {params.question: params for params in study.questions(size)} for size in study.sizes}
+    lines = [f"{study.name}: {study.ask('default').about}"]
     for question in dict.fromkeys(question for found in of_size.values() for question in found):
         at = [found[question] for found in of_size.values() if question in found]
-        table.add_section()
-        table.add_row(f"[bold]{question or ''}[/bold]  {_asks(at[0])}")
+        lines += ["", "  " + ": ".join(filter(None, [question, _asks(at[0])]))]
+        width = max(len(params.size) for params in at)
         for params in at:
             row = entry(params, costs)
-            places = {"here": is_answered(params, costs.results), "docs/results": is_recorded(params, docs)}
-            minutes = "unknown" if row.minutes is None else f"{row.minutes:,.0f}"
-            how = "" if row.minutes is None else f" {' and '.join(row.sources)}, on {' and '.join(row.devices)}"
-            table.add_row(
-                "",
-                params.size,
-                str(row.trainings),
-                str(row.left),
-                str(row.evaluations),
-                minutes + how,
-                ", ".join(p for p, is_there in places.items() if is_there),
-            )
-    return table
+            done = f", {row.trainings - row.left} of them done" if row.left < row.trainings else ""
+            how = f"{' and '.join(row.sources)} on {' and '.join(row.devices)}"
+            minutes = "minutes unknown" if row.minutes is None else f"{row.minutes:,.0f} minutes ({how})"
+            places = {"here": is_answered(params, costs.results), "in docs/results": is_recorded(params, docs)}
+            answered = " and ".join(place for place, is_there in places.items() if is_there)
+            facts = [f"{row.trainings} trainings{done}", f"{row.evaluations} evaluations", minutes]
+            facts += [f"answered {answered}"] if answered else []
+            lines.append(f"    {params.size:{width}}  {'; '.join(facts)}")
+    return "\n".join([*lines, ""])
 
 
 def list_studies(
@@ -273,7 +264,7 @@ def list_studies(
     costs = Costs(studies, Path.cwd(), ROOT / "docs")
     for study in studies:
         if not names or study.name in names:
-            Console().print(_printed(study, costs, ROOT / "docs"))
+            print(listing(study, costs, ROOT / "docs"))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import yaml
 from pipeline_steps.job.errors import UserError
 from tests.conftest import ROOT
 from workflow.params import Params, load_params, merged, parse_params
+from workflow.plan import Plan
 from workflow.studies import Study, all_studies
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
@@ -243,3 +244,8 @@ def test_every_arm_is_run_once_with_every_variation():
     assert params.labels_of("hybrid-slow").subjects == DEFAULT["labels"]["subjects"]
     assert params.finetune_of("hybrid-slow").epochs == 3
     assert params.finetune_of("hybrid-slow").learning_rate == DEFAULT["finetune"]["learning_rate"]
+
+
+@pytest.mark.parametrize("overlay", ["tests/studies/tiny.yaml", "drills/study.yaml"])
+def test_overlays_outside_the_folder_of_studies_are_valid_too(overlay: str):
+    assert Plan(load_params([ROOT / overlay])).finetunings()

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import RECIPE, Input, JobInput, Recipe, read_recipe
+from pipeline_steps.job.recipe import RECIPE, JobInput, Recipe, read_recipe
 from pipeline_steps.job.seal import SEAL, is_corrupt, library_versions, read_seal
 from pipeline_steps.params.leaves import leaves
 from workflow.freshness.state import State
 from workflow.layout import outputs
+
+FEW = 3
+"""Inputs that are named one by one; of more, only the first."""
 
 
 def reasons(state: State, folder: str) -> list[str]:
@@ -62,23 +65,26 @@ def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
         if then.code.get(path) != now.code.get(path):
             verb = "is new" if path not in then.code else "is no longer used" if path not in now.code else "changed"
             yield f"{path} {verb}"
+    jobs = {job.recipe.fingerprint: job.name for job in state.jobs.values()}
+    other_runs: dict[str, str] = {}
     for role in sorted(then.inputs.keys() | now.inputs.keys()):
         before, after = then.inputs.get(role), now.inputs.get(role)
-        if before != after:
-            yield _input_change(state, role, before, after)
-
-
-def _input_change(state: State, role: str, before: Input | None, after: Input | None) -> str:
-    if after is None:
-        return f"it no longer reads {role}"
-    if before is None:
-        return f"it newly reads {role}"
-    if isinstance(after, JobInput):
-        source = next(
-            (job.name for job in state.jobs.values() if job.recipe.fingerprint == after.fingerprint), "another job"
-        )
-        return f"its input {role} comes from another run of {source}"
-    return f"the content of its {after.kind} changed: {_shown(before.model_dump())} -> {_shown(after.model_dump())}"
+        if before == after:
+            continue
+        if after is None:
+            yield f"it no longer reads {role}"
+        elif before is None:
+            yield f"it newly reads {role}"
+        elif isinstance(after, JobInput):
+            other_runs[role] = jobs.get(after.fingerprint, "another job")
+        else:
+            values = _shown(before.model_dump()), _shown(after.model_dump())
+            yield f"the content of its {after.kind} changed: {' -> '.join(values)}"
+    if len(other_runs) > FEW:
+        some = ", ".join(list(other_runs.values())[:FEW])
+        yield f"its inputs come from other runs of {some} and {len(other_runs) - FEW} more"
+    else:
+        yield from (f"its input {role} comes from another run of {name}" for role, name in other_runs.items())
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
