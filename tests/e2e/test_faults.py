@@ -57,7 +57,10 @@ def test_an_evaluation_that_was_written_to_is_not_compared(copy: World):
     metrics.write_text(text.replace("1", "2"))
     done = copy.snakemake("results/tiny/default/compare/table.md", "--forcerun", "compare")
     assert done.returncode != 0
-    assert "hybrid/seed0/metrics.json: its content is not what its job wrote (the SHA-256 differs)" in done.stdout + done.stderr
+    assert (
+        "hybrid/seed0/metrics.json: its content is not what its job wrote (the SHA-256 differs)"
+        in done.stdout + done.stderr
+    )
 
 
 def finetuned(
