@@ -27,15 +27,18 @@ PAUSE_SECONDS = (3.0, 25.0)
 
 
 def kill(world: World, victim: str, process: subprocess.Popen[bytes]) -> dict[str, str | int] | None:
-    """Kill the victim and return which steps were running; None where there were none."""
+    """Kill the victim and return which steps were running; None where there were none.
+
+    Without a step to kill, Snakemake is killed, so that it does not run to its end before the next victim.
+    """
     steps = world.steps()
-    if victim == "step":
+    if victim == "everything":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif victim == "snakemake" or not steps:
+        process.kill()
+    else:
         for step in steps:
             step.kill()
-    elif victim == "everything":
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
     return {"killed": victim, "steps": " ".join(names_of(steps))} if steps else None
 
 

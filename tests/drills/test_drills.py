@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drills import kills
 from drills.outcome import disturbed_outcome
 from drills.world import World
 from pipeline_steps.job.errors import UserError
@@ -78,3 +79,9 @@ def test_a_drill_fails_if_files_differ_or_snakemake_fails_by_itself(tmp_path: Pa
     failing = Rehearsal(tmp_path / "failing", code=1)
     with pytest.raises(UserError, match="snakemake failed by itself after 0 of 1"):
         disturbed_outcome(alone, failing, 1, (0, 0), Moments(LATE), kill)
+
+
+def test_a_start_that_has_no_step_to_kill_ends_at_once(tmp_path: Path):
+    process = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LATE})"])
+    assert kills.kill(World(tmp_path / "world"), "step", process) is None
+    assert process.wait(30) != 0
