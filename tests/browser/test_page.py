@@ -116,12 +116,12 @@ def test_a_browser_without_a_camera_says_so(address: str, browser):
     page.close()
 
 
-def test_what_is_no_picture_is_said(address: str, tmp_path: Path, browser):
+def test_a_file_that_is_no_image_is_named(address: str, tmp_path: Path, browser):
     (tmp_path / "notes.png").write_text("not a picture")
     page = browser.new_page()
     page.goto(address)
     page.set_input_files("#file", tmp_path / "notes.png")
-    page.wait_for_function("document.getElementById('said').textContent.includes('notes.png is not a picture')")
+    page.wait_for_function("document.getElementById('said').textContent.includes('notes.png is not an image')")
     page.close()
 
 
