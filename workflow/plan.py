@@ -89,10 +89,6 @@ class Plan:
         recipe = Recipe(step=step, job=dict(names), params=values, code=code_of(step, *code), inputs=known)
         self.jobs[folder] = Job(folder, recipe, upstream)
 
-    def recipe_file(self, folder: str) -> str:
-        """Path of the recipe of the job whose results belong in `folder`."""
-        return str(self.jobs[folder].recipe_file)
-
     def datasets(self) -> list[str]:
         """Names of the data sets that the study trains or tests on."""
         pretrain = [self.params.pretrain_on] if self.params.pretrain_on and self.params.pretexts() else []

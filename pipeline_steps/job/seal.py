@@ -128,14 +128,22 @@ def is_sealed_by(recipe: Recipe, folder: Path) -> bool:
         return False
 
 
-def is_corrupt(folder: Path) -> bool:
-    """Whether sealed results, or their seal, have been cut off since."""
+def corruption(folder: Path) -> str:
+    """What has been cut off of sealed results since, or of their seal; empty where nothing has."""
     if not (folder / SEAL).exists():
-        return False
+        return ""
     try:
         sealed = read_seal(folder).files
     except UserError:
-        return True
-    return any(
-        (folder / name).exists() and (folder / name).stat().st_size != file.size for name, file in sealed.items()
+        return f"{folder / SEAL} cannot be read"
+    sizes = {name: (folder / name).stat().st_size for name in sealed if (folder / name).exists()}
+    return ", ".join(
+        f"{folder / name} has {size:,} of {sealed[name].size:,} bytes"
+        for name, size in sizes.items()
+        if size != sealed[name].size
     )
+
+
+def is_corrupt(folder: Path) -> bool:
+    """Whether sealed results, or their seal, have been cut off since."""
+    return bool(corruption(folder))

@@ -19,7 +19,7 @@ def test_a_job_that_starts_does_not_date_the_recipe_that_another_is_working_by(
     plan = Plan(load_params())
     State(plan.jobs).write_recipes()
     folder = plan.crops("rendered")
-    recipe = Path(plan.recipe_file(folder))
+    recipe = plan.jobs[folder].recipe_file
     os.utime(recipe, (LONG_AGO, LONG_AGO))
     State(plan.jobs).write_recipes()
     assert recipe.stat().st_mtime == LONG_AGO

@@ -76,7 +76,11 @@ def test_missing_and_corrupt_results_are_named(copy: World):
     results = "results/tiny/default"
     shutil.rmtree(copy.folder / results / "compare")
     os.truncate(copy.folder / results / "finetune/hybrid/seed0/model.safetensors", 100)
+    (copy.folder / results / "finetune/baseline/seed0/recipe.json").unlink()
     lines = why(copy)
+    assert (
+        f"finetune baseline/seed0 would run because {results}/finetune/baseline/seed0/recipe.json is missing" in lines
+    )
     sealed = json.loads((copy.folder / results / "finetune/hybrid/seed0/seal.json").read_text())
     size = sealed["files"]["model.safetensors"]["size"]
     assert (

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import RECIPE, JobInput, Recipe, read_recipe
-from pipeline_steps.job.seal import SEAL, is_corrupt, library_versions, read_seal
+from pipeline_steps.job.seal import SEAL, corruption, library_versions, read_seal
 from pipeline_steps.params.leaves import leaves
 from workflow.freshness.state import State
 from workflow.layout import outputs
@@ -26,8 +25,10 @@ def reasons(state: State, folder: str) -> list[str]:
     if not (path / SEAL).exists():
         left = "its results are incomplete" if path.is_dir() and any(path.iterdir()) else "it has no results yet"
         return [f"{left} ({path / SEAL} is missing)"]
-    if is_corrupt(path):
-        return [f"its results are corrupt: {_cut_off(path)}"]
+    if what := corruption(path):
+        return [f"its results are corrupt: {what}"]
+    if not (path / RECIPE).exists():
+        return [f"{path / RECIPE} is missing"]
     sealed = read_recipe(path / RECIPE)
     found = list(_differences(state, sealed, job.recipe))
     found += [f"{other} is corrupt" for other in job.upstream if state.is_corrupt(other)]
@@ -44,19 +45,6 @@ def other_versions(folder: Path) -> list[str]:
     """
     then, now = read_seal(folder).versions, library_versions()
     return [f"{name} {then[name]} -> {now[name]}" for name in then if now.get(name, then[name]) != then[name]]
-
-
-def _cut_off(folder: Path) -> str:
-    try:
-        sealed = read_seal(folder).files
-    except UserError:
-        return f"{folder / SEAL} cannot be read"
-    sizes = {name: (folder / name).stat().st_size for name in sealed if (folder / name).exists()}
-    return ", ".join(
-        f"{folder / name} has {size:,} of {sealed[name].size:,} bytes"
-        for name, size in sizes.items()
-        if size != sealed[name].size
-    )
 
 
 def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
