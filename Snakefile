@@ -14,6 +14,7 @@ os.environ["PYTHONPATH"] = workflow.basedir
 shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 from pipeline_steps.job.errors import UserError
+from pipeline_steps.tracking.reach import warn_before_start
 
 try:
     from workflow import layout
@@ -21,13 +22,22 @@ try:
     from workflow.freshness.state import State
     from workflow.params import load_params
     from workflow.plan import Plan
+    from workflow.running import failures, locks
+    from workflow.running.folder import require_writable
+    from workflow.running.stopping import stop_on_sigterm
 
+    require_writable()
     params = load_params(
         workflow.config_settings.configfiles, workflow.config_settings.config
     )
     plan = Plan(params)
     state = State(plan.jobs)
     state.write_recipes()
+    if workflow.is_main_process:
+        for line in plan.found:
+            print(line, file=sys.stderr)
+        locks.clear_stale()
+        state.keep_what_is_replaced()
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -59,19 +69,43 @@ def seals(folders):
 def read_by(folder, *files):
     """Results of other jobs that the job of a folder reads, with their seals; all of these may hold wildcards.
 
-    A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study. With
-    --forcerun and --forceall Snakemake has to see those jobs too; files are `ancient` then, so that they run alone.
+    A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study. One
+    whose earlier results are put back waits for what has to change along with it. With --forcerun and --forceall Snakemake
+    has to see those jobs too; files are `ancient` then, so that they run alone.
     """
     names = dict.fromkeys([*files, *seals(os.path.dirname(file) for file in files)])
 
     def paths(wildcards):
         found = [name.format(**wildcards) for name in names]
+        if earlier_results(folder.format(**wildcards)):
+            return [path for path in found if state.must_follow(os.path.dirname(path))]
         if not state.is_current(folder.format(**wildcards)):
             return found
-        forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-        return [ancient(path) for path in found] if forced else []
+        return [ancient(path) for path in found] if is_forced() else []
 
     return paths
+
+
+def is_forced():
+    """Whether jobs were asked for that have to run although they are up to date."""
+    return workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+
+
+def earlier_results(folder):
+    """Where earlier results of the planned recipe are kept; None where there are none, or the job has to run."""
+    return None if is_forced() else state.earlier(folder)
+
+
+def take_back(folder):
+    """The command that puts earlier results back; `exec` keeps the shell from running the step after it."""
+
+    def command(wildcards):
+        path = folder.format(**wildcards)
+        if (kept := earlier_results(path)) is None:
+            return ""
+        return f"exec python -m workflow.commands.take_back {shlex.quote(str(kept))} {shlex.quote(path)};"
+
+    return command
 
 
 include: "workflow/rules/data.smk"
@@ -79,10 +113,23 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 
 
+onstart:
+    stop_on_sigterm(workflow.scheduler)
+    try:
+        warn_before_start()
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+onerror:
+    failures.say_last(workflow.scheduler.failed)
+
+
 rule all:
     default_target: True
     input:
         seals([plan.comparison, plan.report]),
+        seals(state.to_put_back()),
 
 
 rule all_data:

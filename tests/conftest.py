@@ -46,15 +46,23 @@ class World:
         configs = [str(TINY), *map(str, self.overlays(overlay))]
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
         command += ["--snakefile", str(self.repository / "Snakefile"), *arguments, "--configfile", *configs]
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         process = subprocess.Popen(
-            command, cwd=self.repository, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.repository,
+            env=os.environ | self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         try:
             yield process
         finally:
             process.kill()
             process.wait()
+
+    def environment(self) -> dict[str, str]:
+        """What a study's processes find in the environment."""
+        return {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def overlays(self, overlay: dict | None) -> list[Path]:
         """The file of an overlay, if there is one: this process's own, since several share a finished study."""
@@ -93,7 +101,7 @@ class Repository:
                 shutil.copy2(ROOT / name, folder / name)
         self.set_params(yaml.safe_load(TINY.read_text()))
         (folder / ".venv").mkdir()
-        (folder / ".venv" / "installed").touch()
+        (folder / ".venv" / "installed").write_text(str(folder.resolve()))
         self("git", "init", "-q")
         self("git", "config", "user.name", "test")
         self("git", "config", "user.email", "test@example.org")

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ARCHIVES = Path("data/archives")
 """Downloaded archives."""
 RECIPES = ".recipes"
+REPLACED = ".replaced"
 RESULTS = "results"
 
 FILES = {
@@ -96,9 +97,14 @@ class StudyLayout:
         """Folder of all its results."""
         return f"{RESULTS}/{self.study}/{self.size}"
 
+    @property
+    def pretrainings(self) -> str:
+        """Folder of all pre-trainings."""
+        return f"{self.folder}/pretrain"
+
     def pretraining(self, pretext: str, seed: int | str) -> str:
         """Folder of a pre-training."""
-        return f"{self.folder}/pretrain/{pretext}/seed{seed}"
+        return f"{self.pretrainings}/{pretext}/seed{seed}"
 
     def finetuning(self, arm: str, seed: int | str) -> str:
         """Folder of a fine-tuning."""
@@ -124,6 +130,11 @@ class StudyLayout:
 def recipe(folder: str, fingerprint: str) -> str:
     """Where the workflow writes the recipe of the job whose results belong in a folder."""
     return f"{RECIPES}/{folder}/{fingerprint}.json"
+
+
+def replaced(folder: str | Path, fingerprint: str) -> Path:
+    """Where results of a folder are kept, once they are replaced by those of another recipe."""
+    return Path(REPLACED, folder, fingerprint)
 
 
 def checkpoints(fingerprint: str) -> str:

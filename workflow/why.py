@@ -4,6 +4,8 @@ A line for every job that `snakemake` would run, with the parameter, module, inp
 
     finetune hybrid/seed0 would run because training.learning_rate 0.001 -> 0.002
 
+Results that were replaced, and are wanted again, would be taken back instead.
+
 FOLDER: of results, to ask about one job only; then versions of libraries that differ are shown as well, which make
 nothing run.
 """
@@ -35,8 +37,10 @@ def would_run(state: State, targets: list[str]) -> dict[str, list[str]]:
         why = reasons(state, folder)
         if state.is_current(folder) and (is_target or not why):
             return
+        kept = state.earlier(folder)
         for upstream in state.jobs[folder].upstream:
-            visit(upstream, False)
+            if kept is None or state.must_follow(upstream):
+                visit(upstream, False)
         found[folder] = why
 
     for target in targets:
@@ -67,18 +71,25 @@ def why(
             )
         print("\n".join(explained(state, folder)))
     if not folders:
-        found = would_run(state, [plan.comparison, plan.report])
-        lines = [f"{plan.jobs[name].name} would run because {'; '.join(because)}" for name, because in found.items()]
+        found = would_run(state, [plan.comparison, plan.report, *state.to_put_back()])
+        lines = [f"{_verb(state, name)} because {'; '.join(because)}" for name, because in found.items()]
         print("\n".join(lines) or "nothing would run: all results are up to date")
 
 
 def explained(state: State, folder: str) -> list[str]:
     """All that is known about one job: why it would run, and library versions that differ."""
-    name, because = state.jobs[folder].name, reasons(state, folder)
-    lines = [f"{name} would run because {reason}" for reason in because] or [f"{name} is up to date"]
+    because = reasons(state, folder)
+    lines = [f"{_verb(state, folder)} because {reason}" for reason in because]
+    lines = lines or [f"{state.jobs[folder].name} is up to date"]
     if state.is_current(folder) and (versions := other_versions(Path(folder))):
         lines.append(f"computed with other versions, which makes nothing run: {', '.join(versions)}")
     return lines
+
+
+def _verb(state: State, folder: str) -> str:
+    """What would become of a job that is not up to date."""
+    name, kept = state.jobs[folder].name, state.earlier(folder)
+    return f"{name} would be taken back from {kept}" if kept else f"{name} would run"
 
 
 if __name__ == "__main__":

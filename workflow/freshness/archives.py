@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline_steps.acquisition.catalogue import Record, checksum_file
+from pipeline_steps.acquisition.unpack import is_clutter
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import sha256, write_json
 from pipeline_steps.job.recipe import ArchiveInput
@@ -22,8 +23,8 @@ REMEMBERED = Path(RECIPES, "checksums.json")
 def locate(given: Path | None, record: Record | None) -> Path | None:
     """Where a data set's archive lies or will be downloaded to; None where nobody says.
 
-    given: the path in params.yaml. Otherwise the official archive of `record`. Either is looked for in
-    $HEADPOSE_REAL_DATA first.
+    given: the path in params.yaml, from here. Otherwise the official archive of `record`. Either is looked for in
+    $HEADPOSE_REAL_DATA first, and in data/archives last.
     """
     if given:
         name = here = given.expanduser()
@@ -32,7 +33,16 @@ def locate(given: Path | None, record: Record | None) -> Path | None:
     else:
         return None
     folder = os.environ.get("HEADPOSE_REAL_DATA")
-    return there if folder and (there := Path(folder, name)).exists() else here
+    places = [*([Path(folder, name)] if folder else []), here, ARCHIVES / name]
+    return next((place for place in places if place.exists()), here)
+
+
+def places() -> str:
+    """Where archives are looked for, in words."""
+    folder = os.environ.get("HEADPOSE_REAL_DATA")
+    if folder:
+        return f"{folder} (HEADPOSE_REAL_DATA) or {ARCHIVES}"
+    return f"{ARCHIVES} (and in no folder of yours, because HEADPOSE_REAL_DATA is not set)"
 
 
 def identity(key: str, archive: Path, official: Record | None) -> ArchiveInput | None:
@@ -59,11 +69,12 @@ def identity(key: str, archive: Path, official: Record | None) -> ArchiveInput |
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of the names and contents of all files below it.
+    """SHA-256 of a file; of a folder, that of the names and contents of all files below it that are no clutter.
 
     Content is read again only where a size or modification time differs from those of the last reading.
     """
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    below = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
+    files = [f for f in below if not is_clutter(f.relative_to(path).as_posix())] if path.is_dir() else [path]
     states = [(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f in files for s in (f.stat(),)]
     key = hashlib.sha256(json.dumps([str(path.absolute()), states]).encode()).hexdigest()
     known: dict[str, str] = {}
@@ -76,5 +87,6 @@ def checksum(path: Path) -> str:
         listing = json.dumps(list(zip(names, contents, strict=True)))
         found = hashlib.sha256(listing.encode()).hexdigest() if path.is_dir() else contents[0]
         known = dict(list(known.items())[-100:]) | {key: found}
-        write_json(REMEMBERED, known)
+        with suppress(OSError):  # in a folder that may only be read, it is read again the next time
+            write_json(REMEMBERED, known)
     return known[key]

@@ -13,9 +13,11 @@ STEPS = ROOT / "pipeline_steps"
 CHANGE_NO_RESULT = (
     *("job/", "tracking/", "params/registry", "params/sections", "params/steps", "splits/protocols"),
     *("acquisition/catalogue", "acquisition/download", "acquisition/web", "acquisition/google_drive"),
-    "acquisition/unfinished",
+    *("acquisition/unfinished", "checks/head_size"),
 )
-"""Folders and modules that only carry values, files and messages; what they do to a result is in the recipe."""
+"""Folders and modules that only carry values, files and messages, or stop a step; what they do to a result is in the
+recipe.
+"""
 
 
 @cache

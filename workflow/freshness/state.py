@@ -18,10 +18,11 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.files import write_text
+from pipeline_steps.job.files import atomic_write, write_text
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
 from pipeline_steps.job.seal import SEAL, is_corrupt, is_sealed_by
 from workflow import layout
+from workflow.freshness import replaced
 
 _LONG_AGO = 86400.0
 """Seconds since 1970: the date of the recipe of a job that is up to date."""
@@ -87,6 +88,35 @@ class State:
         candidates = self._trained.get(self.jobs[folder].recipe.fingerprint, [])
         return next((path for path in candidates if path != Path(folder) and not is_corrupt(path)), None)
 
+    def earlier(self, folder: str) -> Path | None:
+        """Where earlier results by the planned recipe are kept, to be put back instead of running the job."""
+        if self.is_current(folder) or self.is_corrupt(folder):
+            return None
+        return replaced.earlier(self.jobs[folder].recipe, Path(folder))
+
+    def must_follow(self, folder: str) -> bool:
+        """Whether a job has to run, or be put back, when results that were made from its own are put back.
+
+        Results of another recipe must not stay beside them; where there are none, none are needed.
+        """
+        return not self.is_current(folder) and (Path(folder, SEAL).exists() or self.earlier(folder) is not None)
+
+    def to_put_back(self) -> list[str]:
+        """Folders whose results are put back even where nothing that is asked for reads them.
+
+        A changed run that was stopped has replaced some results, and left those that were made from them.
+        """
+
+        def is_complete(folder: str) -> bool:
+            upstream = [other for other in self.jobs[folder].upstream if self.must_follow(other)]
+            return self.earlier(folder) is not None and all(map(is_complete, upstream))
+
+        return [folder for folder in self.jobs if is_complete(folder)]
+
+    def keep_what_is_replaced(self) -> None:
+        """Keep the results of other recipes, which Snakemake deletes before the jobs of this plan run."""
+        replaced.keep({Path(folder): job.recipe for folder, job in self.jobs.items() if not self.is_current(folder)})
+
     def write_recipes(self) -> None:
         """Write the recipes that are not there yet, and date all of them."""
         for folder, job in self.jobs.items():
@@ -95,11 +125,22 @@ class State:
                 write_text(path, text)
             date, sealed = path.stat().st_mtime, Path(folder, SEAL)
             if self.is_current(folder):
-                os.utime(path, (_LONG_AGO, _LONG_AGO))
+                _set_date(path, _LONG_AGO)
                 continue
             # A recipe that is later than the results keeps its date: a job may be at work by it right now, started by
             # another Snakemake or on another machine.
             before = sealed.stat().st_mtime if sealed.exists() else 0.0
             if not max(_LONG_AGO, before) < date:
-                moment = max(time.time(), before + 1)
-                os.utime(path, (moment, moment))
+                _set_date(path, max(time.time(), before + 1))
+
+
+def _set_date(path: Path, date: float) -> None:
+    """Date a file; one of another user, who alone may date it, gives way to a copy."""
+    if path.stat().st_mtime == date:
+        return
+    try:
+        os.utime(path, (date, date))
+    except PermissionError:
+        with atomic_write(path) as copy:
+            copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+            os.utime(copy, (date, date))

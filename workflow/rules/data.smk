@@ -1,6 +1,6 @@
 # REQUIRED INPUTS  a data set's parameters (a recipe); its archive, where it has one
 # OUTPUTS          data/raw/{dataset}, data/{crops,splits,cards}/{dataset}-{size}px
-# PRIORITY         all data before the first training, so that a broken test archive stops a long study at its start
+# ORDER            trainings wait for crops and splits of all data sets (training.smk), so that data jobs get all cores
 
 
 RAW = layout.raw("{dataset}")
@@ -20,6 +20,7 @@ rule acquire_dataset:
     threads: workflow.cores
     params:
         folder=RAW,
+        take_back=take_back(RAW),
         archive=lambda w: (
             f"--archive {shlex.quote(str(a))}"
             if (a := plan.archive(w.dataset))
@@ -27,6 +28,7 @@ rule acquire_dataset:
         ),
         catalogue=shlex.quote(os.path.join(workflow.basedir, params.catalogue)),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output {params.folder}"
         " {params.archive} --catalogue {params.catalogue} --threads {threads} 2>&1 | tee {log}"
 
@@ -43,8 +45,10 @@ rule crop_faces:
     threads: workflow.cores
     params:
         folder=CROPS,
+        take_back=take_back(CROPS),
         raw=RAW,
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw {params.raw}"
         " --output {params.folder} --threads {threads} 2>&1 | tee {log}"
 
@@ -60,8 +64,10 @@ rule describe_dataset:
     priority: 3
     params:
         folder=CARD,
+        take_back=take_back(CARD),
         crops=CROPS,
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.describe_dataset --recipe {input.recipe} --crops {params.crops}"
         " --output {params.folder} 2>&1 | tee {log}"
 
@@ -77,6 +83,7 @@ rule split_dataset:
     priority: 3
     params:
         folder=SPLIT,
+        take_back=take_back(SPLIT),
         crops=f"{CROPS}/crops.h5",
         protocol=lambda w: (
             f"--protocol {shlex.quote(os.path.join(workflow.basedir, p))}"
@@ -84,5 +91,6 @@ rule split_dataset:
             else ""
         ),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {params.crops} {params.protocol}"
         " --output {params.folder} 2>&1 | tee {log}"

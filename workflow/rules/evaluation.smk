@@ -40,10 +40,12 @@ rule evaluate:
         ),
     params:
         folder=EVALUATED,
+        take_back=take_back(EVALUATED),
         model=MODEL,
         crops=crops_of("{dataset}"),
         split=split_of("{dataset}"),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {params.model} --crops {params.crops}"
         " --split {params.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"
 
@@ -55,7 +57,7 @@ rule export_model:
             MODEL,
             crops_of(params.train_on),
             split_of(params.train_on),
-            f"{plan.card(params.train_on)}/card.json",
+            *(f"{card}/card.json" for card in plan.cards_for_export()),
             *seals(plan.evaluations_of("{arm}", "{seed}")),
         ),
         recipe=recipe_of(EXPORTED),
@@ -65,14 +67,16 @@ rule export_model:
         layout.log("export_model", plan.layout.name, "{arm}", "seed{seed}"),
     params:
         folder=EXPORTED,
+        take_back=take_back(EXPORTED),
         training=FINETUNED,
         crops=crops_of(params.train_on),
         split=split_of(params.train_on),
-        card=plan.card(params.train_on),
+        cards=options(card=plan.cards_for_export()),
         evaluations=lambda w: options(evaluation=plan.evaluations_of(w.arm, w.seed)),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.export_model --recipe {input.recipe} --training {params.training}"
-        " --crops {params.crops} --split {params.split} --card {params.card} {params.evaluations}"
+        " --crops {params.crops} --split {params.split} {params.cards} {params.evaluations}"
         " --output {params.folder} --threads {threads} 2>&1 | tee {log}"
 
 
@@ -86,11 +90,14 @@ rule compare:
         layout.log("compare", *NAMES),
     params:
         folder=plan.comparison,
+        take_back=take_back(plan.comparison),
         compared=COMPARED,
         splits=options(split=plan.splits()),
+        train_crops=crops_of(params.train_on),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.compare --recipe {input.recipe} --output {params.folder}"
-        " {params.compared} {params.splits} 2>&1 | tee {log}"
+        " {params.compared} {params.splits} --train-crops {params.train_crops} 2>&1 | tee {log}"
 
 
 rule write_report:
@@ -103,9 +110,11 @@ rule write_report:
         layout.log("write_report", *NAMES),
     params:
         folder=plan.report,
+        take_back=take_back(plan.report),
         comparison=plan.comparison,
         compared=COMPARED,
         cards=options(card=plan.cards()),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.write_report --recipe {input.recipe} --output {params.folder}"
         " --comparison {params.comparison} {params.compared} {params.cards} 2>&1 | tee {log}"

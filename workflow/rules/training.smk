@@ -6,6 +6,13 @@ FINETUNED = plan.layout.finetuning("{arm}", "{seed}")
 UNLABELLED = params.pretrain_on or params.train_on
 
 
+def data_of(*datasets):
+    """Seals of crops and splits, which trainings wait for: a broken test archive stops a long study at its start."""
+    return seals(
+        of(name) for name in dict.fromkeys(datasets) for of in (plan.crops, plan.split)
+    )
+
+
 def crops_of(dataset):
     """The crops of a data set at the study's size."""
     return f"{plan.crops(dataset)}/crops.h5"
@@ -45,7 +52,12 @@ def unfinished(wildcards, input):
 # The longest jobs first, and those before all that others wait for: cores that share a study then end at about one time.
 rule pretrain:
     input:
-        read_by(PRETRAINED, crops_of(UNLABELLED), split_of(UNLABELLED)),
+        read_by(
+            PRETRAINED,
+            crops_of(UNLABELLED),
+            split_of(UNLABELLED),
+            *data_of(*plan.datasets()),
+        ),
         recipe=recipe_of(PRETRAINED),
     output:
         layout.outputs("pretrain", PRETRAINED),
@@ -56,12 +68,14 @@ rule pretrain:
         gpu=1,
     params:
         folder=PRETRAINED,
+        take_back=take_back(PRETRAINED),
         crops=crops_of(UNLABELLED),
         split=split_of(UNLABELLED),
         checkpoints=unfinished,
         devices=lambda w, resources: max(1, resources.gpu),
         equal=equal_training,
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {params.crops} --split {params.split}"
         " --output {params.folder} --checkpoints {params.checkpoints}"
         " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
@@ -69,7 +83,12 @@ rule pretrain:
 
 rule finetune:
     input:
-        read_by(FINETUNED, crops_of(params.train_on), split_of(params.train_on)),
+        read_by(
+            FINETUNED,
+            crops_of(params.train_on),
+            split_of(params.train_on),
+            *data_of(params.train_on, *params.test_on),
+        ),
         pretrained,
         recipe=recipe_of(FINETUNED),
     output:
@@ -81,6 +100,7 @@ rule finetune:
         gpu=1,
     params:
         folder=FINETUNED,
+        take_back=take_back(FINETUNED),
         crops=crops_of(params.train_on),
         split=split_of(params.train_on),
         checkpoints=unfinished,
@@ -90,6 +110,7 @@ rule finetune:
             f"--encoder {shlex.quote(path)}" if (path := encoder_of(w)) else ""
         ),
     shell:
+        "{params.take_back} "
         "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {params.crops} --split {params.split}"
         " {params.encoder} --output {params.folder} --checkpoints {params.checkpoints}"
         " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"

@@ -1,0 +1,98 @@
+"""Results that were replaced by those of another recipe: kept for a while, so that a revert takes seconds.
+
+Snakemake deletes the results of a job before it runs the job. Results whose recipe has changed are therefore linked to
+`.replaced/{folder}/{fingerprint}` when the workflow is read. A hard link copies nothing; it takes space of its own only
+once the results are gone from their folder. Where their recipe is planned again, they are moved back instead of being
+computed again.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
+from pipeline_steps.job.seal import SEAL, is_corrupt, is_sealed_by
+from workflow.layout import REPLACED, replaced
+
+KEPT_DAYS = 30
+KEPT_BYTES = 50_000_000_000
+"""Replaced results are deleted when they are older than this or, the oldest first, where they take more than this."""
+
+
+def keep(planned: Mapping[Path, Recipe]) -> None:
+    """Link complete results of other recipes than the planned ones, by their folder, to where they are kept.
+
+    Where links are impossible, one line on standard error says that these results will be gone.
+    """
+    kept = False
+    for folder, recipe in planned.items():
+        if not (folder / SEAL).exists() or is_corrupt(folder):
+            continue
+        try:
+            made = read_recipe(folder / RECIPE)
+        except UserError:
+            continue
+        target = replaced(folder, made.fingerprint)
+        if made == recipe or target.exists():
+            continue
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(folder, unfinished, copy_function=os.link, ignore=_other_jobs)
+            unfinished.replace(target)
+            kept = True
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if not target.exists():  # else another process has just kept them
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                print(f"{folder}: results that are replaced cannot be kept here ({reason})", file=sys.stderr)
+                break
+    if kept:
+        prune()
+
+
+def earlier(recipe: Recipe, folder: Path) -> Path | None:
+    """Where complete earlier results of this very recipe are kept; None where there are none."""
+    kept = replaced(folder, recipe.fingerprint)
+    return kept if kept.exists() and is_sealed_by(recipe, kept) and not is_corrupt(kept) else None
+
+
+def take_back(kept: Path, folder: Path) -> None:
+    """Put kept results back into their folder, the seal last, in place of what lies there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    present = list(folder.iterdir())
+    others = _other_jobs(str(folder), [path.name for path in present])
+    for path in present:
+        if path.is_dir() and path.name not in others:
+            shutil.rmtree(path)
+        elif path.name not in others:
+            path.unlink()
+    shutil.copytree(kept, folder, copy_function=os.link, ignore=shutil.ignore_patterns(SEAL), dirs_exist_ok=True)
+    os.link(kept / SEAL, folder / SEAL)
+    shutil.rmtree(kept.replace(kept.with_name(f".{kept.name}.{os.getpid()}.tmp")))
+
+
+def prune() -> None:
+    """Delete replaced results that are too old or take too much space, the oldest first."""
+    dated = sorted((seal.parent.stat().st_mtime, seal.parent) for seal in Path(REPLACED).rglob(SEAL))
+    sizes = {path: _own_bytes(path) for _, path in dated}
+    total = sum(sizes.values())
+    for date, path in dated:
+        if total > KEPT_BYTES or time.time() - date > KEPT_DAYS * 86400:
+            total -= sizes[path]
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _own_bytes(folder: Path) -> int:
+    """Space that would be free without a folder: of its files that are linked from nowhere else."""
+    states = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(state.st_size for state in states if state.st_nlink == 1)
+
+
+def _other_jobs(folder: str, names: list[str]) -> set[str]:
+    """Names in a folder of results that are not the job's own: folders of other jobs, and unfinished files."""
+    return {name for name in names if name.startswith(".") or (Path(folder, name, SEAL)).exists()}
