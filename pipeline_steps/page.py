@@ -17,10 +17,12 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from typer import Argument, Option
 
-from pipeline_steps.images.image_files import UNREADABLE, open_rgb
+from pipeline_steps.images.image_files import UNREADABLE
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.prediction.head_pose import HeadPose
+from pipeline_steps.prediction.pictures import open_picture
+from pipeline_steps.prediction.tested import notice
 
 HOST = "127.0.0.1"
 LARGEST = 32 * 2**20
@@ -44,6 +46,7 @@ def page_for(head_pose: HeadPose) -> FastAPI:
         return {
             "text": f"{head_pose.path.name}: {about['backbone']} at {about['image_size']} pixels, "
             f"trained on {about['trained_on']}",
+            "tested": notice(about),
             "finds_faces": head_pose.place is not None,
         }
 
@@ -55,7 +58,7 @@ def page_for(head_pose: HeadPose) -> FastAPI:
             if len(content) > LARGEST:
                 raise HTTPException(413, f"The image is larger than {LARGEST // 2**20} MB.")
         try:
-            image = open_rgb(io.BytesIO(content))
+            image = open_picture(io.BytesIO(content)).image
             poses = await run_in_threadpool(head_pose, image, whole_image, flip_test)
         except UNREADABLE as error:
             raise HTTPException(422, f"Not an image that can be read: {brief(error)}") from error

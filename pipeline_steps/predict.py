@@ -2,7 +2,8 @@
 
 python -m pipeline_steps.predict model.onnx PATH... [--format csv|jsonl] [--output FILE] [--draw FOLDER]
 
-PATH: images, folders, patterns, videos, camera:0. A model comes from `export_model`. From Python:
+PATH: images, folders, patterns, videos, camera:0; what cannot be read is named and skipped. A model comes from
+`export_model`. From Python:
 
 from pipeline_steps.predict import HeadPose
 poses = HeadPose.load("model.onnx")(image)
@@ -14,23 +15,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Protocol, TextIO
 
 from tqdm import tqdm
-from typer import Argument, Exit, Option
+from typer import Argument, Option
 
 from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.job.files import atomic_write
+from pipeline_steps.job.progress import logger
 from pipeline_steps.prediction.copies import Copies
-from pipeline_steps.prediction.frames import Frame, frames, is_camera, sources
+from pipeline_steps.prediction.frames import Frame, SourceFailed, frames, is_camera, is_video, sources
 from pipeline_steps.prediction.head_pose import HeadPose, Pose
 from pipeline_steps.prediction.smoothing import Smoother
+from pipeline_steps.prediction.tested import notice
 
 __all__ = ["HeadPose", "Pose", "predict"]
 
 MATRIX = [f"r{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3)]
-COLUMNS = ["file", "frame", "x0", "y0", "x1", "y1", "yaw", "pitch", "roll", *MATRIX, "confidence"]
+COLUMNS = ["file", "frame", "seconds", "x0", "y0", "x1", "y1", "yaw", "pitch", "roll", *MATRIX, "confidence"]
+
+UNREADABLE_NAMES = "backslashreplace"
+"""How bytes of file names that are no text are written."""
 
 
 class Format(StrEnum):
@@ -54,7 +62,8 @@ def writer(file: TextIO, form: Format) -> Write:
 
     def write(frame: Frame, poses: list[Pose]) -> None:
         for pose in poses:
-            where, record = {"file": frame.source, "frame": frame.number}, pose.record()
+            where = {"file": frame.source, "frame": frame.number, "seconds": round(frame.seconds, 3)}
+            record = pose.record()
             if form is Format.CSV:
                 flat = [value for row in record.pop("matrix") for value in row]
                 box, confidence = record.pop("box"), record.pop("confidence")
@@ -68,7 +77,7 @@ def writer(file: TextIO, form: Format) -> Write:
 
 @contextmanager
 def _opened(output: Path) -> Iterator[TextIO]:
-    with atomic_write(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(output) as temporary, temporary.open("w", encoding="utf-8", errors=UNREADABLE_NAMES) as file:
         yield file
 
 
@@ -88,26 +97,41 @@ def predict(
     smooth: Annotated[bool, Option(help="smooth the rotations over a video's time")] = False,
     threads: Annotated[int, Option(min=0, help="CPU threads, 0 for as many as there are cores")] = 0,
 ) -> None:
-    """Print file, frame, box, yaw, pitch, roll (degrees), rotation matrix and confidence of every head."""
-    found, head_pose, unread = sources(path), HeadPose.load(model, threads), 0
+    """Print file, frame, seconds, box, yaw, pitch, roll (degrees), rotation matrix and confidence of every head."""
+    found, head_pose, failed = sources(path), HeadPose.load(model, threads), 0
+    print(f"{model}: {notice(head_pose.model.about)}", file=sys.stderr)
     copies = Copies(draw, found) if draw else None
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=UNREADABLE_NAMES)
     with nullcontext(sys.stdout) if output is None else _opened(output) as file:
         write = writer(file, form)
         for source in tqdm(found, unit="file", disable=None, leave=False):
-            smoother = Smoother() if smooth else None
-            with copies.of(source) if copies else nullcontext() as draw_copy, _ended_by_hand(source):
-                for frame in frames(source):
-                    if frame.image is None:
-                        unread += 1
-                        continue
-                    poses = head_pose(frame.image, whole_image, flip_test)
-                    if smoother:
-                        poses = smoother(poses, frame.seconds)
-                    write(frame, poses)
-                    if draw_copy:
-                        draw_copy(frame, poses)
-    if unread:
-        raise Exit(1)
+            smoother, looked_at, without = Smoother() if smooth else None, 0, 0
+            try:
+                with copies.of(source) if copies else nullcontext() as draw_copy, _ended_by_hand(source):
+                    for frame in frames(source):
+                        poses = _poses(head_pose, frame, whole_image, flip_test)
+                        if smoother:
+                            poses = smoother(poses, frame.seconds)
+                        write(frame, poses)
+                        if draw_copy:
+                            draw_copy(frame, poses)
+                        looked_at, without = looked_at + 1, without + (not poses)
+            except SourceFailed as failure:
+                failed += 1
+                logger.warning("%s: %s", source, failure)
+            if without:
+                where = f" in {without} of {looked_at} frames" if is_video(source) else ""
+                logger.info("%s: no head found%s", source, where)
+    if failed:
+        raise UserError(f"{failed} of {len(found)} inputs failed, as said above; all other poses are written")
+
+
+def _poses(head_pose: HeadPose, frame: Frame, whole_image: bool, flip_test: bool) -> list[Pose]:
+    try:
+        return head_pose(frame.image, whole_image, flip_test)
+    except ValueError as error:  # heads that no crop can be cut around, as in a picture that is one long strip
+        raise SourceFailed(f"skipped: frame {frame.number}: {brief(error)}") from error
 
 
 if __name__ == "__main__":

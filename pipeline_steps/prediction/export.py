@@ -1,22 +1,30 @@
-"""The files of an exported model, and how far they are from the trained network."""
+"""The files of an exported model, how far they are from the trained network, and how well it did in its tests."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from pipeline_steps.evaluation.constants import constant_metrics
+from pipeline_steps.evaluation.reading import kind_of_images, read_evaluation
 from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import atomic_write
 from pipeline_steps.pose.geometry import geodesic_distance_deg
 from pipeline_steps.prediction.detector import FaceDetector
 from pipeline_steps.prediction.head_pose import FacePlace, HeadPose
 from pipeline_steps.prediction.onnx_model import OnnxModel, exported, write_int8, write_onnx
+from pipeline_steps.prediction.tested import ErrorsOn
 
 CALIBRATION, CHECKED, SEARCHED = 256, 512, 256
 """Most crops that 8-bit ranges and face places are estimated from, exports checked on, and faces searched in."""
 SEARCHED_SIDE = 256
 """Pixels of a crop's side while a face is searched for in it."""
+ERRORS = ("mae", "yaw", "pitch", "roll", "geodesic")
+"""Those of its tests that a model carries with it."""
 
 
 def sample(file: CropFile, source_ids: list[str], number: int) -> np.ndarray:
@@ -97,3 +105,27 @@ def compared_with_detector(file: CropFile, rows: np.ndarray, model: HeadPose) ->
         for name, rotation in predicted.items()
     }
     return errors | {"faces_found": float(seen.mean())}
+
+
+def read_test(evaluation: Path, cards: Mapping[str, Mapping[str, Any]], poses: dict[str, np.ndarray]) -> ErrorsOn:
+    """A test of the model beside constant poses; evaluation: its folder; poses: from `constant_poses`.
+
+    cards: card.json by data set. Raises UserError where that of the tested one is not among them.
+    """
+    tested = read_evaluation(evaluation)
+    dataset = str(tested.metrics["dataset"])
+    if dataset not in cards:
+        raise UserError(f"{evaluation}: the card of {dataset} is missing; add --card")
+
+    def errors(metrics: Mapping[str, Any]) -> dict[str, float]:
+        return {name: float(metrics[name]) for name in ERRORS if name in metrics}
+
+    return ErrorsOn(
+        dataset=dataset,
+        kind=kind_of_images(cards[dataset]),
+        part=tested.params.part,
+        images=int(tested.metrics["n"]),
+        flip_test=tested.params.flip_test,
+        errors=errors(tested.metrics),
+        constants={name: errors(metrics) for name, metrics in constant_metrics(tested, poses).items()},
+    )

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline_steps.images.detail import limit_detail
-from pipeline_steps.images.image_files import cut_square
+from pipeline_steps.images.image_files import LARGEST_SQUARE, cut_square
 from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.pose.averaging import flip_tested
 from pipeline_steps.pose.geometry import matrix_to_euler
@@ -113,12 +113,18 @@ class HeadPose:
     def __call__(
         self, image: "np.ndarray | Image.Image", whole_image: bool = False, flip_test: bool = False
     ) -> list[Pose]:
-        """The heads in an image uint8 (H, W, 3), RGB, or one of Pillow's, by falling confidence.
+        """The heads in an image uint8 (H, W, 3), RGB, or one of Pillow's, turned as it is displayed; by confidence.
 
         whole_image: the image is a crop of one head, as training crops are. flip_test: predict each head's mirror image
-        too and take the mean, for twice the time. Raises UserError where faces cannot be related to this model's crops.
+        too and take the mean, for twice the time. Raises UserError where faces cannot be related to this model's crops,
+        ValueError where the image has more than 8 bits or a head's crop would be too large.
         """
-        rgb = (image if isinstance(image, Image.Image) else Image.fromarray(image)).convert("RGB")
+        if isinstance(image, Image.Image):
+            if image.mode.startswith(("I", "F")):  # convert would clip its levels at 255
+                raise ValueError(f"mode {image.mode}: open the file by pipeline_steps.prediction.pictures.open_picture")
+            rgb = ImageOps.exif_transpose(image).convert("RGB")
+        else:
+            rgb = Image.fromarray(image).convert("RGB")
         if whole_image:
             side, centre = max(rgb.size), np.array(rgb.size) / 2
             squares, confidence = np.concatenate([centre - side / 2, centre + side / 2])[None], np.ones(1)
@@ -149,6 +155,8 @@ class HeadPose:
 
     def _predicted(self, rgb: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
         """Rotations (N, 3, 3) of the heads in squares (N, 4) of an image."""
-        border = str(self.model.crop["border"])
+        border, side = str(self.model.crop["border"]), (squares[:, 2] - squares[:, 0]).max()
+        if side > LARGEST_SQUARE:
+            raise ValueError(f"a crop of {side:,.0f} pixels is too large")
         crops = np.stack([cut_square(rgb, square, self.model.size, border) for square in squares])
         return self.rotations(crops, flip_test)

@@ -8,6 +8,7 @@ import jinja2
 
 from pipeline_steps.evaluation.reading import read_metrics
 from pipeline_steps.prediction.onnx_model import OPSET
+from pipeline_steps.prediction.tested import ErrorsOn, not_on_photographs
 
 
 def model_card(
@@ -17,11 +18,12 @@ def model_card(
     detail: int | None,
     measured: dict[str, float],
     evaluations: list[Path],
+    tests: list[ErrorsOn],
 ) -> str:
     """The model's README: its training data, its errors, its limits.
 
     about: metadata of its weights. data: card.json of the training data. detail: see `ExportParams`. measured: by
-    `prediction.export`. evaluations: folders of its evaluations.
+    `prediction.export`. evaluations: folders of its evaluations. tests: what came out of each.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
@@ -32,7 +34,8 @@ def model_card(
         data=data,
         detail=detail,
         measured=measured,
-        evaluations=[read_metrics(folder) for folder in evaluations],
+        tests=list(zip(tests, (read_metrics(folder)[0]["by_yaw"] for folder in evaluations), strict=True)),
+        not_on_photographs=not_on_photographs(tests),
         record=data["record"] or {},
         opset=OPSET,
     )

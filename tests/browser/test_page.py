@@ -131,3 +131,11 @@ def test_the_program_refuses_what_it_cannot_read_and_other_hosts(address: str, p
     assert "Not an image that can be read" in answer.json()["detail"]
     assert requests.get(address, headers={"Host": "elsewhere.example"}, timeout=20).status_code == 400
     assert requests.get(f"{address}/about", timeout=20).json()["text"].startswith("model.onnx: resnet18 at 32 pixels")
+
+
+def test_the_page_says_how_good_the_model_is_and_on_what(address: str, browser):
+    page = opened(browser, address)
+    said = page.locator("#tested").inner_text()
+    assert re.search(r"mean absolute error [\d.]+ degrees on rendered heads \(rendered\), always frontal [\d.]+", said)
+    assert said.endswith("; not tested on photographs.")
+    page.close()
