@@ -8,9 +8,13 @@ from typing import Any
 
 from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.params.steps import EvaluateParams
+from pipeline_steps.tracking.compared import Compared, metric
 from pipeline_steps.tracking.models import log_model, register_model
-from pipeline_steps.tracking.store import send_metrics
-from pipeline_steps.tracking.view import experiment_tags, metric
+from pipeline_steps.tracking.store import comparisons, inputs_by_folder, send_metrics, send_tags
+from pipeline_steps.tracking.view import HEADLINE, NOTE, study_note, view_tag
+
+INPUTS = "inputs.json"
+"""File of a run that reads many results: which, and from which runs."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Outcome:
     def send(self) -> None:
         """Send everything, or raise."""
         TRACKED[self.recipe.step](self)
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        if inputs := inputs_by_folder(self.client, experiment, self.recipe):
+            self.client.log_dict(self.run_id, inputs, INPUTS)
 
     def read(self, name: str) -> dict[str, Any]:
         """Content of a JSON file."""
@@ -71,9 +78,12 @@ def _send_comparison(of: Outcome) -> None:
     for name in ("table.md", "table.csv"):
         of.client.log_artifact(of.run_id, str(of.folder / name), "comparison")
     of.client.log_artifacts(of.run_id, str(of.folder / "figures"), "comparison")
-    experiment = of.client.get_run(of.run_id).info.experiment_id
-    for name, value in experiment_tags(experiment, of.folder).items():
-        of.client.set_experiment_tag(experiment, name, value)
+    compared, experiment = Compared(of.folder), of.client.get_run(of.run_id).info.experiment_id
+    of.log_metrics(compared.metrics())
+    send_tags(of.client, of.run_id, {HEADLINE: compared.headline(), NOTE: compared.note()})
+    of.client.set_experiment_tag(experiment, view_tag(of.recipe.job.get("question")), compared.view())
+    # last, out of what all comparisons have sent, so that questions answered at once leave no one out
+    of.client.set_experiment_tag(experiment, NOTE, study_note(experiment, comparisons(of.client, experiment)))
 
 
 def _send_export(of: Outcome) -> None:

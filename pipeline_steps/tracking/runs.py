@@ -3,20 +3,22 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline_steps.job.main_process import is_main_process
 from pipeline_steps.job.progress import logger
-from pipeline_steps.job.provenance import provenance
+from pipeline_steps.job.provenance import PATCH, code, patch_beside, provenance
 from pipeline_steps.job.recipe import JobInput, Recipe
+from pipeline_steps.job.seal import read_seal
 from pipeline_steps.tracking import store
 from pipeline_steps.tracking.outcomes import Outcome
-from pipeline_steps.tracking.settings import is_server, tracking_is_on, tracking_uri
+from pipeline_steps.tracking.reach import SYNC
+from pipeline_steps.tracking.settings import tracking_is_on
 from pipeline_steps.tracking.store import first_line
 
-_AFTERWARDS = "its files are kept; send them later: python -m pipeline_steps.tracking sync"
+_AFTERWARDS = f"its files are kept; send them later: {SYNC}"
 
 
 class TrackedRun:
@@ -69,16 +71,14 @@ def end_dead_runs(client: Any, experiment: str) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def open_run(recipe: Recipe, by_process: bool) -> TrackedRun:
+def open_run(recipe: Recipe, finished: Path | None = None) -> TrackedRun:
     """A new run, or the unfinished one of the same recipe and job, which is continued.
 
-    by_process: whether this process does the job, so that the run is dead when the process is.
+    finished: folder of the job's results, where they are complete; else this process does the job, and the run is dead
+    when the process is.
     """
-    from filelock import FileLock
-
     client, identity = store.open_client(), store.identity(recipe)
-    # jobs that start at once must not all create the tables of an empty database
-    with nullcontext() if is_server(tracking_uri()) else FileLock(".mlflow.lock"):
+    with store.one_at_a_time():
         experiment = store.experiment_of(client, recipe)
         end_dead_runs(client, experiment)
     unfinished = [run for run in store.tagged(client, experiment, identity) if run.info.status != "FINISHED"]
@@ -87,10 +87,12 @@ def open_run(recipe: Recipe, by_process: bool) -> TrackedRun:
         epochs = max((m.step for m in client.get_metric_history(run_id, "train_loss")), default=0)
     else:
         run_id, epochs = client.create_run(experiment, tags=identity, run_name=_title(recipe)).info.run_id, 0
-    process = {"host": platform.node(), "pid": str(os.getpid())} if by_process else {}
+    process = {} if finished else {"host": platform.node(), "pid": str(os.getpid())}
     # the process before the status: other jobs end running runs whose process is gone
-    store.send_tags(client, run_id, _code() | store.links(client, experiment, recipe) | process)
+    store.send_tags(client, run_id, _code(finished) | store.links(client, experiment, recipe) | process)
     client.update_run(run_id, "RUNNING")
+    if patch := patch_beside(finished) if finished else code().patch:
+        client.log_text(run_id, patch.decode(errors="replace"), PATCH)
     store.send_params(client, run_id, recipe.params)
     data = {role: of for role in ("crops", "split") if isinstance(of := recipe.inputs.get(role), JobInput)}
     if data:
@@ -104,9 +106,9 @@ def _title(recipe: Recipe) -> str:
     return "/".join([*parts, *([f"seed{job['seed']}"] if "seed" in job else [])])
 
 
-def _code() -> dict[str, str]:
-    """Provenance, with the commit also under the name that MLflow's pages expect."""
-    known = provenance()
+def _code(finished: Path | None) -> dict[str, str]:
+    """Provenance of finished results or of this process; the commit also under the name that MLflow's pages expect."""
+    known = read_seal(finished).code if finished else provenance()
     commit = {"mlflow.source.git.commit": known["git_commit"]} if "git_commit" in known else {}
     return known | commit
 
@@ -122,7 +124,7 @@ def track_run(recipe: Recipe, output: Path) -> Iterator[TrackedRun]:
         yield TrackedRun()
         return
     try:
-        run, monitor = open_run(recipe, by_process=True), None
+        run, monitor = open_run(recipe), None
         monitor = store.system_metrics(run.run_id)
         monitor.__enter__()
     except Exception as error:

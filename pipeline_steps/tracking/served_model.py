@@ -7,8 +7,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from pipeline_steps.images.image_files import open_rgb
 from pipeline_steps.prediction.head_pose import OPTIONS, HeadPose
+from pipeline_steps.prediction.pictures import open_picture
 
 
 class ServedHeadPose(PythonModel):
@@ -26,7 +26,7 @@ class ServedHeadPose(PythonModel):
         params: OPTIONS of `HeadPose`.
         """
         options = {name: bool((params or {}).get(name, False)) for name in OPTIONS}
-        images = (open_rgb(io.BytesIO(content)) for content in model_input["image"])
+        images = (open_picture(io.BytesIO(content)).image for content in model_input["image"])
         return [[pose.record() for pose in self.head_pose(image, **options)] for image in images]
 
 

@@ -1,10 +1,12 @@
 """Requests to MLflow's store: experiments, runs by tag, and the contents of a run."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tenacity import retry, stop_after_attempt, wait_random_exponential
@@ -12,15 +14,36 @@ from tenacity import retry, stop_after_attempt, wait_random_exponential
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import JobInput, Recipe
 from pipeline_steps.params.leaves import leaves
-from pipeline_steps.tracking.settings import is_server, prepare_mlflow, tracking_uri
+from pipeline_steps.tracking.places import new_location, settle
+from pipeline_steps.tracking.reach import require_store
+from pipeline_steps.tracking.settings import is_server, prepare_mlflow, shown, sqlite_file, tracking_uri
+from pipeline_steps.tracking.view import HEADLINE
 
 
 def open_client() -> Any:
-    """MLflow's client of the store."""
+    """MLflow's client of the store, which finds its files; UserError where it cannot be reached."""
+    uri = tracking_uri()
+    require_store(uri)
     prepare_mlflow()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri())
+    with one_at_a_time():
+        client = MlflowClient(uri)
+        settle(uri)
+    return client
+
+
+def one_at_a_time() -> AbstractContextManager[Any]:
+    """Keeps jobs that start at once from all creating a database's tables, or an experiment; servers need no help."""
+    from filelock import FileLock
+
+    uri = tracking_uri()
+    if is_server(uri):
+        return nullcontext()
+    database = sqlite_file(uri)
+    folder = database.parent if database else Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".mlflow.lock")
 
 
 def first_line(error: Exception) -> str:
@@ -29,15 +52,16 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def failing_with(fix: str) -> Iterator[None]:
-    """Turns errors of the store within the block into a UserError; fix: what the user can do."""
+def failing_with(what: str, fix: str) -> Iterator[None]:
+    """Turns errors of the store within the block into a UserError; what: has failed; fix: what the user can do."""
     prepare_mlflow()
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
-        raise UserError(f"{tracking_uri()}: not everything could be sent ({first_line(error)}); {fix}") from error
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise UserError(f"{shown(tracking_uri())}: {what} ({first_line(error)}); {fix}") from error
 
 
 @contextmanager
@@ -59,14 +83,16 @@ def experiment_of(client: Any, recipe: Recipe) -> str:
     name = f"headpose-{recipe.job.get('study', 'data')}"  # data sets belong to no study
     known = client.get_experiment_by_name(name)
     if known is None:
-        artifacts = None if is_server(tracking_uri()) else Path("mlartifacts").absolute().as_uri()
         kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
         try:
-            return str(client.create_experiment(name, artifacts, kind))
+            created = str(client.create_experiment(name, new_location(tracking_uri()), kind))
         except Exception:
             known = client.get_experiment_by_name(name)  # a job on another machine may have been faster
             if known is None:
                 raise
+        else:
+            settle(tracking_uri())
+            return created
     return str(known.experiment_id)
 
 
@@ -84,27 +110,52 @@ def tagged(client: Any, experiment: str, tags: Mapping[str, str]) -> list[Any]:
 
 
 def links(client: Any, experiment: str, recipe: Recipe) -> dict[str, str]:
-    """Tags that name the runs of the jobs behind a job's inputs, as far as the store has them."""
-    found = {}
-    for role, of in recipe.inputs.items():
-        if isinstance(of, JobInput) and (behind := tagged(client, experiment, {"recipe": of.fingerprint})):
-            found[f"input.{role}"] = behind[0].info.run_id
-    return found
+    """Tags that name the runs of the jobs behind a job's named inputs, as far as the store has them."""
+    named = {role: of for role, of in recipe.inputs.items() if isinstance(of, JobInput) and "/" not in role}
+    return {f"input.{role}": run for role, of in named.items() if (run := _run_of(client, experiment, of))}
+
+
+def inputs_by_folder(client: Any, experiment: str, recipe: Recipe) -> dict[str, dict[str, str | None]]:
+    """By folder, the recipes of the many results that a job reads, and their runs as far as the store has them."""
+    folders = {role: of for role, of in recipe.inputs.items() if isinstance(of, JobInput) and "/" in role}
+    return {
+        folder: {"recipe": of.fingerprint, "run": _run_of(client, experiment, of)} for folder, of in folders.items()
+    }
+
+
+def _run_of(client: Any, experiment: str, of: JobInput) -> str | None:
+    behind = tagged(client, experiment, {"recipe": of.fingerprint})
+    return str(behind[0].info.run_id) if behind else None
+
+
+def read_json(client: Any, run_id: str, name: str) -> Any:
+    """Content of a run's JSON file; None where it has none."""
+    if name not in [file.path for file in client.list_artifacts(run_id)]:
+        return None
+    with TemporaryDirectory() as folder:
+        return json.loads(Path(client.download_artifacts(run_id, name, folder)).read_text())
+
+
+def comparisons(client: Any, experiment: str) -> dict[str | None, Any]:
+    """The latest run of every question's comparison that has sent what it found, by question."""
+    sent = [run for run in tagged(client, experiment, {"stage": "compare"}) if HEADLINE in run.data.tags]
+    return {run.data.tags.get("question"): run for run in reversed(sent)}
 
 
 def send_metrics(client: Any, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    """Send metrics of one step in one request."""
+    """Send metrics of one step, in one request unless there are very many."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+    for some in _batches([Metric(name, value, now, step) for name, value in metrics.items()], 1000):
+        client.log_batch(run_id, metrics=some)
 
 
 def send_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
     """Send parameters, nested ones under dotted names."""
     from mlflow.entities import Param
 
-    for some in _hundreds([Param(name, str(value)) for name, value in leaves(params).items()]):
+    for some in _batches([Param(name, str(value)) for name, value in leaves(params).items()]):
         client.log_batch(run_id, params=some)
 
 
@@ -112,7 +163,7 @@ def send_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
     """Send tags; they replace those of the same name."""
     from mlflow.entities import RunTag
 
-    for some in _hundreds([RunTag(name, value) for name, value in tags.items()]):
+    for some in _batches([RunTag(name, value) for name, value in tags.items()]):
         client.log_batch(run_id, tags=some)
 
 
@@ -128,6 +179,6 @@ def send_inputs(client: Any, run_id: str, fingerprints: Mapping[str, str]) -> No
     client.log_inputs(run_id, [DatasetInput(dataset) for dataset in sets])
 
 
-def _hundreds(items: list[Any]) -> list[list[Any]]:
-    """MLflow refuses more than 100 parameters or tags at once."""
-    return [items[start : start + 100] for start in range(0, len(items), 100)]
+def _batches(items: list[Any], size: int = 100) -> list[list[Any]]:
+    """MLflow refuses more than 100 parameters or tags at once, or 1000 metrics."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,51 +1,49 @@
-"""The start of a study's pages in MLflow: the table of its arms, and its trainings by test error.
+"""The start of a study's pages in MLflow: what each of its questions found, and its trainings by test error.
 
-A view is a tag of the experiment, as MLflow's own button "Share" writes it; `viewStateShareKey` in a link names it.
+A view is a tag of the experiment, as MLflow's own button "Share" writes it; `viewStateShareKey` in a link names it. A
+study has one for every question.
 """
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from pipeline_steps.evaluation.design import read_design
-from pipeline_steps.evaluation.reading import read_table
-from pipeline_steps.params.sections import Evaluation
-
-VIEW = "arms"
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-LONGEST_TAG = 20_000
+ALL_ARMS = "arms"
+"""Name of the view of a study without questions."""
+HEADLINE = "headline"
+"""Tag of a comparison's run."""
+NOTE = "mlflow.note.content"
+"""Tag of a run or an experiment that MLflow's pages show as its description."""
+_VIEW = "mlflow.sharedViewState."
+_MORE = "What further questions found is in the description of their runs, `compare/QUESTION`."
+_LONGEST = 20_000 - len(_MORE) - 4
 """Characters of an experiment's tag, above which MLflow refuses it."""
 
 
-def view_link(experiment: str) -> str:
-    """Path of an experiment's view on MLflow's pages for training, not for language models."""
-    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+def view_tag(question: object) -> str:
+    """The experiment's tag that holds the view of a question; None: of a study without questions."""
+    return f"{_VIEW}{question or ALL_ARMS}"
 
 
-def metric(evaluate: Evaluation, dataset: str | int, error: str) -> str:
-    """Name of an error in MLflow, such as test/biwi/mae or validation_flip_test/biwi/mae."""
-    return f"{evaluate.name}/{dataset}/{error}"
+def questions_of(tags: Mapping[str, str]) -> list[str]:
+    """Names of the views in an experiment's tags, in order."""
+    return sorted(name.removeprefix(_VIEW) for name in tags if name.startswith(_VIEW))
 
 
-def experiment_tags(experiment: str, comparison: Path) -> dict[str, str]:
-    """The experiment's note and view, from the comparison in a folder; errors are in degrees."""
-    table, design = read_table(comparison / "table.csv"), read_design(comparison / "design.json")
-    error, datasets = str(table["error"].iloc[0]), list(dict.fromkeys(table["dataset"]))
-    names = dict.fromkeys([error, "geodesic"])
-    errors = [f"metrics.`{metric(design.evaluate, dataset, name)}`" for dataset in datasets for name in names]
-    view = {
-        "searchFilter": "tags.stage = 'finetune'",
-        "orderByKey": errors[0],
-        "orderByAsc": True,
-        "selectedColumns": ["tags.`arm`", "tags.`seed`", *errors],
-    }
-    best = [table.loc[table[table["dataset"] == dataset][error].idxmin()] for dataset in datasets]
-    lowest = [
-        f"On {row['dataset']}, **{row['arm']}** has the lowest error: {error} {row[error]:.2f} degrees." for row in best
-    ]
-    link = view_link(experiment)
-    links = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
-    note = "\n\n".join([*lowest, links, (comparison / "table.md").read_text("utf-8")])
-    if len(note) > LONGEST_TAG:
-        elsewhere = "The table of all arms is among the files of the run `compare`: comparison/table.md."
-        note = "\n\n".join([*lowest, links, elsewhere])
-    return {"mlflow.note.content": note, VIEW_TAG: json.dumps(view)}
+def view_link(experiment: str, question: object) -> str:
+    """Path of a question's view on MLflow's pages for training, not for language models."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={question or ALL_ARMS}"
+
+
+def study_note(experiment: str, comparisons: Mapping[str | None, Any]) -> str:
+    """What all questions of a study found, with links; comparisons: the run of each, by question."""
+    note = ""
+    for question in sorted(comparisons, key=lambda name: name or ""):
+        run, link = comparisons[question], view_link(experiment, question)
+        headline = f"**{question}:** " * bool(question) + run.data.tags[HEADLINE]
+        trainings = f"All trainings, best first: [as a list]({link}), [as charts]({link}&compareRunsMode=CHART)"
+        page = f"#/experiments/{experiment}/runs/{run.info.run_id}?workflowType=machine_learning"
+        found = f"{headline}\n\n{trainings}; [table and figures]({page})"
+        if len(note) + len(found) > _LONGEST:
+            return f"{note}\n\n{_MORE}"
+        note = f"{note}\n\n{found}".strip()
+    return note
