@@ -22,7 +22,7 @@ def _row(size: int, count: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder, "crops.h5"), Path(folder, "images.npy")
         write_noise(path, count, size)
-        with h5py.File(path) as file:
+        with h5py.File(path, locking=False) as file:
             np.save(copy, file["images"][:])
         mapped = np.load(copy, mmap_mode="r")
         with CropFile(path) as crops:

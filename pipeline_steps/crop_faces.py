@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 from typer import Option
 
+from pipeline_steps.checks.head_size import require_heads
 from pipeline_steps.datasets.base import SOURCE
 from pipeline_steps.images.crop_file import write_crops
 from pipeline_steps.images.cropping import Cropper, list_images
@@ -46,6 +47,7 @@ def crop_faces(
     cropper = Cropper(params.source, params.crop, params.crops)
     torch.set_num_threads(1)  # of every process
     entries = list_images(params.source, raw, dataset)
+    require_heads(params.source, params.crop, entries, dataset)
     require_space(output, len(entries), params.crops.stored_size)
     source = path.read_text() if (path := raw / SOURCE).exists() else "{}"
     with atomic_write(output / "crops.h5") as temporary:

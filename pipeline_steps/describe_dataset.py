@@ -43,6 +43,11 @@ def describe_dataset(
         write_text(output / "card.html", page(card, rejected, histogram, buffer.getvalue()))
     message = "describe %s: %d images of %d subjects, %d rejected"
     logger.info(message, card["dataset"], card["images"], card["subjects"], card["rejected"])
+    for name, check in card["checks"].items():
+        if check["disagree"]:
+            message = "%s: %s: %d of %d images disagree, such as %s; see %s"
+            named = (card["dataset"], name, check["disagree"], check["images"], check["worst"][0], output / "card.html")
+            logger.warning(message, *named)
     seal(job_recipe, output, inputs)
 
 

@@ -6,11 +6,11 @@ python -m pipeline_steps.acquisition.catalogue    print the table of docs/data.m
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from pipeline_steps.job.errors import UserError, first_problem
+from pipeline_steps.job.errors import UserError, refusal
 from pipeline_steps.job.strict import Strict
+from pipeline_steps.job.yaml_file import read_yaml
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "workflow" / "resources" / "datasets.yaml"
 
@@ -31,6 +31,9 @@ class Record(Strict):
         default=None, description="of the archive; where none is published, later downloads must equal the first"
     )
     images: int | None = Field(default=None, description="number of images in the complete data set")
+    shows: Literal["photographs", "rendered heads", "your own images"] = Field(
+        default="photographs", description="kind of the images, for which a model's errors hold"
+    )
     labels: str
     licence: str
     accept: str = Field(description="what a user must accept or do before using the data")
@@ -51,12 +54,12 @@ class Record(Strict):
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Record]:
     """Rows of the table by kind; UserError that names the row and field where something is wrong."""
     try:
-        rows: Any = yaml.safe_load(path.read_bytes())
+        rows: Any = read_yaml(path)
         return TypeAdapter(dict[str, Record]).validate_python(rows, strict=True)
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise UserError(f"{path}: not a readable table of data sets ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        raise first_problem(error, str(path), rows) from error
+        raise refusal(error, str(path), rows) from error
 
 
 def checksum_file(archive: Path) -> Path:

@@ -18,16 +18,28 @@ LARGEST_MEMBER = 256 << 20
 LARGEST_RATIO = 200
 """Unpacked bytes per byte of archive: images hardly compress, an archive bomb grows a thousandfold."""
 
+_CLUTTER = {"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"}
+"""Names of what macOS, network storage and Windows add to folders and archives, besides names that start with a dot."""
+
 Members = Generator[tuple[str, int, Callable[[], IO[bytes]]], None, None]
 """For every regular file: its path inside the archive, its unpacked size in bytes, and a function that opens it."""
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a path, below an archive or a folder of data, is one that no person put there.
+
+    It is where a part of it is hidden, as `._photo.jpg` and `.DS_Store` are, or belongs to the file system.
+    """
+    parts = PurePosixPath(name).parts
+    return any(part in _CLUTTER or (part.startswith(".") and part != "..") for part in parts)
 
 
 def unpack(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:
     """Unpack the wanted files of a zip or tar archive into the new folder `target`; a folder is linked there instead.
 
-    wanted: whether to unpack a member, by its path inside the archive with forward slashes. Raises UserError where the
-    archive is neither zip nor tar, is truncated or corrupt, unpacks to more than such an archive plausibly contains or
-    the disk has room for, has a member outside the folder, or contains no wanted file.
+    wanted: whether to unpack a member, by its path inside the archive with forward slashes; clutter never is. Raises
+    UserError where the archive is neither zip nor tar, is truncated or corrupt, unpacks to more than such an archive
+    plausibly contains or the disk has room for, has a member outside the folder, or contains no wanted file.
     """
     if archive.is_dir():
         target.symlink_to(archive.absolute(), target_is_directory=True)
@@ -80,7 +92,7 @@ def _write_all(archive: Path, members: Members, target: Path, wanted: Callable[[
                 f"{archive}: {name} would unpack to {max(size, total):,} bytes, more than such an archive plausibly "
                 "contains (an archive bomb?); download it again from the official page"
             )
-        if not wanted(name):
+        if is_clutter(name) or not wanted(name):
             continue
         if size > shutil.disk_usage(target).free:
             raise UserError(f"{target}: the disk is full at {name} of {archive}; free some space and run again")

@@ -13,13 +13,19 @@ _STORED_AS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4"
 _NUMERIC = range(6, 16)
 """Classes of dense numeric matrices; lower numbers are cells, structures, objects, text and sparse matrices."""
 
+_HIDDEN = -1.0
+"""Coordinate of a point that annotators could not see, as in (-1, -1) and (-1, 452)."""
+
+_FEWEST = 34
+"""Known landmarks of 68: the box of fewer says little about where the head is."""
+
 _COMPLEX = 8
 _LARGEST = 1 << 24
 """Bytes; limit on a decompressed variable, as a guard against hostile files. Real ones are below 10,000."""
 
 
 def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]:
-    """Yaw, pitch, roll (3,) in degrees, and landmarks (68, 2) in pixels, from one image's `.mat` file.
+    """Yaw, pitch, roll (3,) in degrees, and landmarks (68, 2) in pixels, from one image's `.mat`; NaN where hidden.
 
     landmarks: name of the field with the landmarks (2 or 3, 68). Pose_Para starts with pitch, yaw, roll in radians.
     Raises ValueError that says what is missing or wrong.
@@ -41,7 +47,11 @@ def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]
         if not np.isfinite(fields[name]).all():
             raise ValueError(f"{path.name}: {name} contains NaN or infinity")
     pitch, yaw, roll = np.degrees(fields["Pose_Para"][0])
-    return np.array([yaw, pitch, roll]), fields[landmarks].T
+    points = fields[landmarks].T
+    hidden = (points == _HIDDEN).any(1)
+    if (known := len(points) - hidden.sum()) < _FEWEST:
+        raise ValueError(f"{path.name}: {landmarks} has {known} of {len(points)} landmarks, the others are hidden (-1)")
+    return np.array([yaw, pitch, roll]), np.where(hidden[:, None], np.nan, points)
 
 
 def _matrices(content: bytes, names: set[str]) -> Iterator[tuple[str, np.ndarray]]:

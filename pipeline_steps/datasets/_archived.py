@@ -1,10 +1,11 @@
 """What data sets that come as archives have in common."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline_steps.acquisition.unpack import unpack
+from pipeline_steps.acquisition.unpack import is_clutter, unpack
 from pipeline_steps.datasets.base import HeadPoseDataset
 
 
@@ -23,3 +24,10 @@ class ArchivedDataset(HeadPoseDataset):
     def unpacked(self, raw: Path) -> Path:
         """The folder that `acquire` filled or linked."""
         return (raw / "unpacked").resolve()
+
+    def files(self, raw: Path, pattern: str) -> Iterator[Path]:
+        """Every file below it that matches the glob pattern, without hidden ones and what file systems add."""
+        root = self.unpacked(raw)
+        for path in root.rglob(pattern):
+            if not is_clutter(path.relative_to(root).as_posix()):
+                yield path

@@ -25,7 +25,7 @@ class Aflw2000(ArchivedDataset):
     def entries(self, raw: Path) -> Iterator[Entry]:
         """Every image, in the order of the file names."""
         root = self.unpacked(raw)
-        images = sorted(path for path in root.rglob("image*.jpg") if self.members.search(path.as_posix()))
+        images = sorted(path for path in self.files(raw, "image*.jpg") if self.members.search(path.as_posix()))
         if not images:
             raise UserError(f"{root}: no imageNNNNN.jpg in it; it does not have the layout of AFLW2000-3D")
         yield from (Entry(path.stem, path) for path in images)

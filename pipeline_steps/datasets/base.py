@@ -18,7 +18,9 @@ SOURCE = "source.json"
 class Entry:
     """An image of a data set, not opened yet.
 
-    source_id: its name, unique within the data set. label: whatever `read` needs to find the label.
+    source_id: its name, unique within the data set. image: the file to open, below the folder that `acquire` filled or
+    linked; the crop is cut out of it as it is displayed, with its EXIF orientation applied, and the label refers to
+    that. label: whatever `read` needs to find the label.
     """
 
     source_id: str
@@ -36,7 +38,9 @@ class Sample:
     euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, NaN for an unknown angle; None to derive
     them from `rotation`.
     given_box: (4,) x0, y0, x1, y1 of the head as the data set gives it. projected_head: (4,) of the head's recorded
-    position, projected by the calibrated camera. landmarks: (K, 2). None where the data set provides none.
+    position, projected by the calibrated camera. landmarks: (K, 2), NaN where a point is hidden. None where the data
+    set provides none.
+    mirror_of: source id of the image whose mirror image this is, empty where it is none.
     """
 
     subject: str
@@ -45,6 +49,7 @@ class Sample:
     given_box: np.ndarray | None = None
     projected_head: np.ndarray | None = None
     landmarks: np.ndarray | None = None
+    mirror_of: str = ""
 
 
 class HeadPoseDataset(Strict, ABC):

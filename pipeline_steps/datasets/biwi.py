@@ -2,7 +2,8 @@
 
 Fanelli, Dantone, Gall, Fossati, Van Gool: Random Forests for Real Time 3D Face Analysis, IJCV 2013. Official archive:
 data.vision.ee.ethz.ch/cvl/gfanelli/kinect_head_pose_db.tgz, `hpdb/NN/frame_NNNNN_{rgb.png,pose.txt,depth.bin}` with
-`hpdb/NN/rgb.cal`. Copies in circulation with face crops as JPEG and without calibration are read too.
+`hpdb/NN/rgb.cal`. Copies in circulation are read too: face crops as JPEG without calibration, and frames in one folder
+(`faces_0/NN/frame_NNNNN_rgb.png`) with their poses in another (`db_annotations/NN/frame_NNNNN_pose.bin`).
 """
 
 import re
@@ -28,28 +29,44 @@ class Biwi(ArchivedDataset):
     """The BIWI data set. The two recordings of one person are one subject (`02_21`, ...)."""
 
     kind: Literal["biwi"] = "biwi"
-    members: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)\d\d/(frame_\d{5}_(rgb\.(png|jpg)|pose\.txt)|rgb\.cal)$")
+    members: ClassVar[re.Pattern[str]] = re.compile(
+        r"(^|/)\d\d/(frame_\d{5}_(rgb\.(png|jpg)|pose\.(txt|bin))|rgb\.cal)$"
+    )
 
     def entries(self, raw: Path) -> Iterator[Entry]:
         """Every colour frame, recording by recording."""
-        root = self.unpacked(raw)
-        folders = sorted({pose.parent for pose in root.rglob("frame_*_pose.txt")})
-        if not folders:
-            raise UserError(f"{root}: no NN/frame_NNNNN_pose.txt in it; it does not have the layout of BIWI")
-        for folder in folders:
-            camera = _read_calibration(folder / "rgb.cal")
-            for image in sorted([*folder.glob("frame_*_rgb.png"), *folder.glob("frame_*_rgb.jpg")]):
-                yield Entry(f"{folder.name}/{image.stem.removesuffix('_rgb')}", image, camera)
+        poses = {_frame(path): path for ending in ("bin", "txt") for path in self.files(raw, f"frame_*_pose.{ending}")}
+        if not poses:
+            names = "no NN/frame_NNNNN_pose.txt or _pose.bin in it"
+            raise UserError(f"{self.unpacked(raw)}: {names}; it does not have the layout of BIWI")
+        recordings = {name.partition("/")[0] for name in poses}
+        images = [path for ending in ("png", "jpg") for path in self.files(raw, f"frame_*_rgb.{ending}")]
+        cameras: dict[Path, Calibration | None] = {}
+        for image in sorted(images):
+            folder = image.parent
+            if folder.name not in recordings:
+                continue
+            if folder not in cameras:
+                cameras[folder] = _read_calibration(folder / "rgb.cal")
+            name = _frame(image)
+            beside = image.with_name(f"{name.partition('/')[2]}_pose.txt")
+            yield Entry(name, image, (poses.get(name, beside), cameras[folder]))
 
     def read(self, entry: Entry) -> Sample:
         """Pose and, where the recording has a calibration, the head projected into the image."""
-        recording, _, frame = entry.source_id.partition("/")
-        rotation, centre = _read_pose(entry.image.with_name(f"{frame}_pose.txt"))
+        recording = entry.source_id.partition("/")[0]
+        path, camera = entry.label
+        rotation, centre = (_read_pose if path.suffix == ".txt" else _read_binary_pose)(path)
         return Sample(
             subject=_SUBJECT.get(recording, recording),
             rotation=to_project_convention(rotation),
-            projected_head=None if entry.label is None else _head_box(centre, entry.label),
+            projected_head=None if camera is None else _head_box(centre, camera),
         )
+
+
+def _frame(path: Path) -> str:
+    """`NN/frame_NNNNN`, which a frame's image and its pose have in common, wherever they lie."""
+    return f"{path.parent.name}/{path.stem.rpartition('_')[0]}"
 
 
 def to_project_convention(rotation: np.ndarray) -> np.ndarray:
@@ -75,6 +92,25 @@ def _read_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if numbers.shape != (12,):
         raise ValueError(f"{path.name} has {len(numbers)} numbers, expected 12")
     return numbers[:9].reshape(3, 3), numbers[9:]
+
+
+def _read_binary_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and head centre (3,) in mm as in pose.txt, from six little-endian float32 numbers.
+
+    These are the head's centre in mm and three angles in degrees: R = Rz(c) Ry(b) Rx(a), each with the usual sense
+    of rotation, is the matrix of pose.txt. (SciPy calls this order "xyz".)
+    """
+    content = path.read_bytes()
+    if len(content) != 24:
+        raise ValueError(f"{path.name} has {len(content)} bytes, expected 24, which are 6 numbers")
+    numbers = np.frombuffer(content, "<f4").astype(float)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{path.name} contains NaN or infinity")
+    (ca, cb, cc), (sa, sb, sc) = (f(np.radians(numbers[3:])) for f in (np.cos, np.sin))
+    x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
+    y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
+    z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
+    return z @ y @ x, numbers[:3]
 
 
 class Calibration(NamedTuple):

@@ -37,7 +37,7 @@ class Dad3dHeads(ArchivedDataset):
     def entries(self, raw: Path) -> Iterator[Entry]:
         """Every image in the index of the part, in the order of the index."""
         root = self.unpacked(raw)
-        found = sorted(root.rglob(f"{self.part}/{self.part}.json"))
+        found = sorted(self.files(raw, f"{self.part}/{self.part}.json"))
         if not found:
             raise UserError(
                 f"{root}: no {self.part}/{self.part}.json in it; it does not have the layout of DAD-3DHeads"

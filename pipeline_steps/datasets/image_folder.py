@@ -51,10 +51,12 @@ class ImageFolder(ArchivedDataset):
         """The CSV's rows in their order or, without a CSV, all images by path."""
         root = self.unpacked(raw)
         if self.labels is None:
-            images = sorted(p for p in root.rglob("*") if self.members.search(p.name) and p.suffix.lower() != ".csv")
+            images = sorted(
+                p for p in self.files(raw, "*") if self.members.search(p.name) and p.suffix.lower() != ".csv"
+            )
             yield from (Entry(p.relative_to(root).as_posix(), p, {}) for p in images)
             return
-        found = sorted(root.rglob(self.labels), key=lambda path: len(path.parts))
+        found = sorted(self.files(raw, self.labels), key=lambda path: len(path.parts))
         if not found:
             raise UserError(
                 f"{root}: no {self.labels} in it; add it, or set source.labels to the name of your CSV, or to null"

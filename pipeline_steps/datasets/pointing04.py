@@ -34,7 +34,7 @@ class Pointing04(ArchivedDataset):
     def entries(self, raw: Path) -> Iterator[Entry]:
         """Every image, subject by subject."""
         root = self.unpacked(raw)
-        images = sorted(path for path in root.rglob("*.jpg") if self.members.search(path.as_posix()))
+        images = sorted(path for path in self.files(raw, "*.jpg") if self.members.search(path.as_posix()))
         if not images:
             raise UserError(
                 f"{root}: no PersonNN/personNNSII-TT+PP.jpg in it; it does not have the layout of Pointing'04"

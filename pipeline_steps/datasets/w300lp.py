@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from pipeline_steps.acquisition.unpack import is_clutter
 from pipeline_steps.datasets._annotations import read_annotation
 from pipeline_steps.datasets._archived import ArchivedDataset
 from pipeline_steps.datasets.base import Entry, Sample
@@ -19,6 +20,7 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.pose.geometry import euler_to_matrix
 
 _PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
+_FLIP = "_Flip"
 
 
 class W300Lp(ArchivedDataset):
@@ -33,10 +35,10 @@ class W300Lp(ArchivedDataset):
     def entries(self, raw: Path) -> Iterator[Entry]:
         """Every view, folder by folder; its source id is `FOLDER/FILE`."""
         root = self.unpacked(raw)
-        names = [f"{part}{flip}" for part in _PARTS for flip in (("", "_Flip") if self.mirrored else ("",))]
+        names = [f"{part}{flip}" for part in _PARTS for flip in (("", _FLIP) if self.mirrored else ("",))]
         found = [folder for name in names for folder in sorted([*root.glob(name), *root.glob(f"*/{name}")])]
         folders = [folder for folder in found if folder.parent.name != "landmarks"]
-        images = [path for folder in folders for path in sorted(folder.glob("*_*.jpg"))]
+        images = [p for folder in folders for p in sorted(folder.glob("*_*.jpg")) if not is_clutter(p.name)]
         if not images:
             raise UserError(f"{root}: no AFW/NAME_V.jpg or the like in it; it does not have the layout of 300W-LP")
         yield from (Entry(f"{path.parent.name}/{path.stem}", path) for path in images)
@@ -45,4 +47,6 @@ class W300Lp(ArchivedDataset):
         """Pose and the 68 landmarks of `pt2d`."""
         euler_deg, landmarks = read_annotation(entry.image.with_suffix(".mat"), "pt2d")
         subject = entry.image.stem.rpartition("_")[0]
-        return Sample(subject, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks)
+        part, _, name = entry.source_id.rpartition("/")
+        mirror_of = f"{part.removesuffix(_FLIP)}/{name}" if part.endswith(_FLIP) else ""
+        return Sample(subject, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks, mirror_of=mirror_of)

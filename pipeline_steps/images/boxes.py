@@ -34,11 +34,11 @@ class CropBox(Strict):
 def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarray:
     """The head's box (4,) x0, y0, x1, y1 in pixels of an image of `width` x `height`.
 
-    landmarks_tight: the bounding box of the landmarks, brows to chin. landmarks_loose: that box enlarged as Hopenet and
-    6DRepNet do for AFLW2000 (github.com/natanielruiz/deep-head-pose, code/datasets.py): with k = 0.2, by 2k of its
-    width to the left and of its height above, then by 2k of the new width to the right and 0.6k of the new height
-    below. projected_head: the recorded position of the head in space, projected by the calibrated camera. given_box:
-    the data set's own. whole_image: the image is already a crop.
+    landmarks_tight: the bounding box of the landmarks, brows to chin, without hidden ones. landmarks_loose: that box
+    enlarged as Hopenet and 6DRepNet do for AFLW2000 (github.com/natanielruiz/deep-head-pose, code/datasets.py): with k
+    = 0.2, by 2k of its width to the left and of its height above, then by 2k of the new width to the right and 0.6k of
+    the new height below. projected_head: the recorded position of the head in space, projected by the calibrated
+    camera. given_box: the data set's own. whole_image: the image is already a crop.
     Raises ValueError where the sample lacks what the rule needs.
     """
     match rule:
@@ -49,12 +49,18 @@ def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarr
         case "projected_head":
             return _needed(sample.projected_head, "calibrated head position")
     landmarks = _needed(sample.landmarks, "landmarks")
-    x0, y0, x1, y1 = tight = np.concatenate([landmarks.min(0), landmarks.max(0)])
+    x0, y0, x1, y1 = tight = box_of(landmarks)
     if rule == "landmarks_tight":
         return tight
     k = 0.2
     x0, y0 = x0 - 2 * k * (x1 - x0), y0 - 2 * k * (y1 - y0)
     return np.array([x0, y0, x1 + 2 * k * (x1 - x0), y1 + 0.6 * k * (y1 - y0)])
+
+
+def box_of(points: np.ndarray) -> np.ndarray:
+    """The bounding box (4,) x0, y0, x1, y1 of points (K, 2), without those that are NaN; all NaN where none is left."""
+    known = points[np.isfinite(points).all(1)]
+    return np.concatenate([known.min(0), known.max(0)]) if len(known) else np.full(4, np.nan)
 
 
 def _needed(value: np.ndarray | None, name: str) -> np.ndarray:

@@ -3,11 +3,12 @@
 import json
 import math
 import mmap
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
@@ -16,6 +17,9 @@ from pipeline_steps.images.rejected_file import Rejected
 from pipeline_steps.job.errors import UserError
 
 SCHEMA_VERSION = 2
+
+LANDMARKS = 68
+"""Landmarks of a face, in the order of iBUG; other sets of points are not stored."""
 
 
 def stored_size(size: int, context: float) -> int:
@@ -28,7 +32,9 @@ class Crop:
     """A crop and its label.
 
     image: uint8 (T, T, 3) with its context. rotation: (3, 3); euler_deg: (3,) yaw, pitch, roll in degrees; both NaN
-    where unknown.
+    where unknown. landmarks: (68, 2) x to the right and y down, as shares of the crop's side from its upper left
+    corner, NaN where a point is hidden; None where the data set gives none. mirror_of: source id of the image whose
+    mirror image this is, empty where it is none.
     """
 
     source_id: str
@@ -36,6 +42,8 @@ class Crop:
     subject: str
     rotation: np.ndarray
     euler_deg: np.ndarray
+    landmarks: np.ndarray | None = None
+    mirror_of: str = ""
 
 
 def write_crops(
@@ -44,14 +52,18 @@ def write_crops(
     """Write at most `count` crops and their labels in the order given; return the rejected images.
 
     source: file name and SHA-256 of the archive, as JSON. rule: how the crops are cut; its `size` and `context`
-    determine their size in pixels. The file contains no timestamps, so that equal crops give equal bytes.
+    determine their size in pixels. The file contains no timestamps, so that equal crops give equal bytes. Landmarks and
+    mirror images are written only where there are any. Raises UserError where the file system refuses a lock that the
+    environment asks for.
     """
     rejected: list[Rejected] = []
     subjects: list[str] = []
     source_ids: list[str] = []
+    mirror_of: list[str] = []
     stored = stored_size(rule["size"], rule["context"])
     rotation, euler_deg = np.empty((count, 3, 3), np.float32), np.empty((count, 3), np.float32)
-    with h5py.File(path, "w", libver="latest") as file:
+    landmarks = np.full((count, LANDMARKS, 2), np.nan, np.float32)
+    with _open(path, "w") as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["dataset"] = dataset
         file.attrs["source"] = source
@@ -67,15 +79,37 @@ def write_crops(
                 continue
             row = len(source_ids)
             images[row], rotation[row], euler_deg[row] = item.image, item.rotation, item.euler_deg
+            if item.landmarks is not None and item.landmarks.shape == landmarks.shape[1:]:
+                landmarks[row] = item.landmarks
             subjects.append(item.subject)
             source_ids.append(item.source_id)
+            mirror_of.append(item.mirror_of)
         kept = len(source_ids)
         images.resize(kept, axis=0)
         file.create_dataset("rotation", data=rotation[:kept], track_times=False)
         file.create_dataset("euler_deg", data=euler_deg[:kept], track_times=False)
-        for name, values in (("subject", subjects), ("source_id", source_ids)):
+        if np.isfinite(landmarks[:kept]).any():
+            file.create_dataset("landmarks", data=landmarks[:kept], track_times=False)
+        texts = {"subject": subjects, "source_id": source_ids} | ({"mirror_of": mirror_of} if any(mirror_of) else {})
+        for name, values in texts.items():
             file.create_dataset(name, data=values, dtype=h5py.string_dtype(), track_times=False)
     return rejected
+
+
+def _open(path: Path, mode: Literal["r", "w"]) -> h5py.File:
+    """An HDF5 file, opened without a lock: some network file systems have none.
+
+    None is needed: a crop file is written under another name by one process, and never again once it has its own.
+    """
+    try:
+        return h5py.File(path, mode, libver="latest" if mode == "w" else None, locking=False)
+    except OSError as error:
+        if "unable to lock file" not in str(error):
+            raise
+        raise UserError(
+            f"{path}: the file system refuses the lock that the environment variable HDF5_USE_FILE_LOCKING asks for; "
+            "unset it, or set it to FALSE"
+        ) from error
 
 
 class CropFile:
@@ -84,14 +118,15 @@ class CropFile:
     dataset: name of the data set; source: file name and SHA-256 of its archive, if any; crop_rule: how the crops were
     cut. size: side of a crop in pixels; stored: side of a crop with its context, from which training cuts its windows.
     rotation: float32 (N, 3, 3) in the project's convention. euler_deg: float32 (N, 3) yaw, pitch, roll in degrees as
-    the data set publishes them. Both are NaN where a label is unknown.
-    Raises UserError where the file is missing, corrupt or of another schema version.
+    the data set publishes them. Both are NaN where a label is unknown. landmarks: float32 (N, 68, 2) as in `Crop`, None
+    where no image has any. mirror_of: source id (N) of the image that each one mirrors, or empty.
+    Raises UserError where the file is missing, cannot be read, is corrupt or of another schema version.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.file = h5py.File(path, "r")
+            self.file = _open(path, "r")
             version = int(self.file.attrs["schema_version"])
             self.crop_rule: dict[str, Any] = json.loads(self.file.attrs["crop"])
             self.dataset = str(self.file.attrs["dataset"])
@@ -103,12 +138,20 @@ class CropFile:
             self.euler_deg: np.ndarray = self.file["euler_deg"][:]
             self.subjects: list[str] = list(self.file["subject"].asstr()[:])
             self.source_ids: list[str] = list(self.file["source_id"].asstr()[:])
+            self.landmarks: np.ndarray | None = self.file["landmarks"][:] if "landmarks" in self.file else None
+            mirrors = list(self.file["mirror_of"].asstr()[:]) if "mirror_of" in self.file else []
+            self.mirror_of: list[str] = mirrors or [""] * len(self.source_ids)
             with path.open("rb") as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             length = self.stored**2 * 3
             self.windows = np.ndarray(len(content) - length + 1, f"V{length}", content, strides=(1,))
             """Overlapping views of the file, one starting at every byte, each as long as an image."""
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: no such file; run snakemake again") from error
         except (OSError, KeyError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:  # of the disk or the network, not of what the file holds
+                reason = os.strerror(error.errno)
+                raise UserError(f"{path}: cannot be read ({reason}); check its permissions and the disk") from error
             raise UserError(f"{path}: not a complete crop file ({error}); delete it and run snakemake again") from error
         if version != SCHEMA_VERSION:
             raise UserError(

@@ -72,15 +72,18 @@ class Cropper:
             sample = self.source.read(entry)
             rotation, euler_deg = checked_label(sample)
 
+            square = np.empty(4)
+
             def square_with_context(width: int, height: int) -> np.ndarray:
-                square = self.box.square(sample, width, height)
+                square[:] = self.box.square(sample, width, height)
                 grown: np.ndarray = square + context * (square[2] - square[0]) * np.array([-1, -1, 1, 1])
                 return grown
 
             pixels = cut_from_file(entry.image, square_with_context, stored, self.format.border)
         except UNREADABLE as error:
             return Rejected(entry.source_id, brief(str(error).replace(str(entry.image), entry.image.name)))
-        return Crop(entry.source_id, pixels, sample.subject, rotation, euler_deg)
+        landmarks = None if sample.landmarks is None else (sample.landmarks - square[:2]) / (square[2] - square[0])
+        return Crop(entry.source_id, pixels, sample.subject, rotation, euler_deg, landmarks, sample.mirror_of)
 
     def crop_all(self, entries: list[Entry], processes: int) -> Iterator[Crop | Rejected]:
         """The crops in the order of the entries, whatever the number of processes; a few hundred in memory at a time.

@@ -4,11 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
-from pipeline_steps.job.errors import UserError, first_problem
+from pipeline_steps.job.errors import UserError, refusal
 from pipeline_steps.job.strict import Strict
+from pipeline_steps.job.yaml_file import read_yaml
 
 
 class Protocol(Strict):
@@ -35,12 +35,12 @@ class Protocol(Strict):
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol; UserError that names the file and key where something is wrong."""
     try:
-        values: Any = yaml.safe_load(path.read_bytes())
+        values: Any = read_yaml(path)
         return Protocol.model_validate(values)
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise UserError(f"{path}: not a readable protocol ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        raise first_problem(error, str(path), values) from error
+        raise refusal(error, str(path), values) from error
 
 
 def listed_images(protocol: Protocol, path: Path) -> list[str] | None:

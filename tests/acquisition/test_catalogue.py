@@ -34,7 +34,7 @@ def test_the_documentation_shows_this_table():
         ({"urls": ["file:///etc/passwd"]}, "aflw2000.urls.0: String should match pattern"),
         ({"bytes": -1}, "aflw2000.bytes: Input should be greater than 0"),
         ({"file": None}, "aflw2000: access is `download` where, and only where"),
-        ({"licens": "x"}, "aflw2000.licens: unknown key; remove it or correct its spelling"),
+        ({"licens": "x"}, "aflw2000.licens: unknown key; did you mean licence?"),
     ],
 )
 def test_an_error_names_the_row_and_field(tmp_path, change, message):

@@ -46,6 +46,16 @@ def test_wanted_files_are_unpacked(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
+def test_what_file_systems_add_is_left_in_the_archive(tmp_path, make):
+    clutter = ["__MACOSX/set/._a.jpg", "set/._a.jpg", "set/.DS_Store", "set/Thumbs.db", "set/@eaDir/a.jpg", ".x/a.jpg"]
+    archive = make(tmp_path / "archive", dict.fromkeys([*clutter, "./set/a.jpg"], b"x"))
+    unpack(archive, tmp_path / "out", everything)
+    assert [p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")] == ["set/a.jpg"]
+    with pytest.raises(UserError, match="contains none of the files of this data set"):
+        unpack(make(tmp_path / "other", {"__MACOSX/set/._a.jpg": b"x"}), tmp_path / "nothing", everything)
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of])
 @pytest.mark.parametrize("name", ["../evil.jpg", "set/../../evil.jpg", "/evil.jpg"])
 def test_a_path_outside_the_folder_is_refused(tmp_path, make, name):
     archive = make(tmp_path / "archive", {name: b"x"})

@@ -1,6 +1,7 @@
 """Official layouts, read from archives created by the tests: what is read, and what is refused."""
 
 import json
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -123,6 +124,61 @@ def test_a_broken_calibration_of_biwi_stops_the_step(tmp_path):
         acquired(Biwi(), tmp_path / "raw", tmp_path / "hpdb")
 
 
+def turn(axis: int, degrees: float) -> np.ndarray:
+    """Right-handed rotation about x, y or z, element by element."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    a, b = [i for i in range(3) if i != axis]
+    matrix = np.eye(3)
+    matrix[[a, b], [a, b]] = c
+    matrix[a, b], matrix[b, a] = (s, -s) if axis == 1 else (-s, s)
+    return matrix
+
+
+def split_biwi(root: Path) -> Path:
+    """The copy in circulation: frames in faces_0, and in db_annotations their poses as centre and Euler angles."""
+    for pose in (root / "hpdb").rglob("*_pose.txt"):
+        numbers = np.array(pose.read_text().split(), float)
+        r = numbers[:9].reshape(3, 3)
+        angles = np.degrees([np.arctan2(r[2, 1], r[2, 2]), -np.arcsin(r[2, 0]), np.arctan2(r[1, 0], r[0, 0])])
+        np.testing.assert_allclose(turn(2, angles[2]) @ turn(1, angles[1]) @ turn(0, angles[0]), r, atol=1e-6)
+        target = root / "copy/db_annotations" / pose.parent.name / pose.name.replace(".txt", ".bin")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(struct.pack("<6f", *numbers[9:], *angles))
+        pose.unlink()
+    (root / "hpdb").rename(root / "copy/faces_0")
+    masks = root / "copy/head_pose_masks/01"
+    masks.mkdir(parents=True)
+    Image.new("L", (640, 480)).save(masks / "frame_00000_depth_mask.png")
+    return root / "copy"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_biwi_reads_the_copy_in_circulation_with_poses_in_a_folder_of_their_own(tmp_path, packed):
+    make_biwi(tmp_path / "set", calibrated=True)
+    expected = acquired(Biwi(), tmp_path / "raw1", tmp_path / "set/hpdb")
+    folder = split_biwi(tmp_path / "set")
+    samples = acquired(Biwi(), tmp_path / "raw2", zipped(folder, tmp_path / "copy.zip") if packed else folder)
+    assert list(samples) == list(expected)
+    for name, sample in samples.items():
+        assert sample.subject == expected[name].subject
+        np.testing.assert_allclose(sample.rotation, expected[name].rotation, atol=1e-6)
+        np.testing.assert_allclose(sample.projected_head, expected[name].projected_head, atol=1e-3)
+
+
+def test_broken_binary_poses_of_biwi_are_named(tmp_path):
+    make_biwi(tmp_path, calibrated=False)
+    folder = split_biwi(tmp_path)
+    poses = sorted(folder.rglob("*_pose.bin"))
+    poses[0].write_bytes(b"\0" * 23)
+    poses[1].write_bytes(struct.pack("<6f", 0, 0, 900, np.nan, 0, 0))
+    for pose in poses[2:]:
+        pose.unlink()
+    assert list(reasons(Biwi(), tmp_path / "raw", folder).values()) == [
+        "frame_00000_pose.bin has 23 bytes, expected 24, which are 6 numbers",
+        "frame_00001_pose.bin contains NaN or infinity",
+    ]
+
+
 # AFLW2000-3D and 300W-LP
 
 POSE = np.array([[0.1, -0.5, 0.2, 0, 0, 0, 1]])  # pitch, yaw, roll in radians
@@ -213,6 +269,38 @@ def test_broken_annotations_are_named(tmp_path):
     assert found["image00009"] == "image00009.mat has no Pose_Para"
     for name in ("image00006", "image00007", "image00010"):
         assert found[name].startswith(f"{name}.mat is not a readable .mat file"), found[name]
+
+
+def test_hidden_landmarks_are_unknown_and_too_few_known_ones_are_named(tmp_path):
+    hidden = LANDMARKS[:2].copy()
+    hidden[:, ::7] = -1
+    hidden[:, 5] = -1, 452
+    half = LANDMARKS[:2].copy()
+    half[:, :35] = -1
+    make_view(tmp_path / "set/AFW", "AFW_1_0", pt2d=hidden)
+    make_view(tmp_path / "set/AFW_Flip", "AFW_1_0", pt2d=LANDMARKS[:2])
+    samples = acquired(W300Lp(), tmp_path / "raw", tmp_path / "set")
+    unknown = np.isnan(samples["AFW/AFW_1_0"].landmarks).all(1)
+    assert np.flatnonzero(unknown).tolist() == sorted([*range(0, 68, 7), 5])
+    assert (samples["AFW/AFW_1_0"].mirror_of, samples["AFW_Flip/AFW_1_0"].mirror_of) == ("", "AFW/AFW_1_0")
+    make_view(tmp_path / "other/AFW", "AFW_1_0", pt2d=half)
+    found = reasons(W300Lp(), tmp_path / "raw2", tmp_path / "other")
+    assert found["AFW/AFW_1_0"] == "AFW_1_0.mat: pt2d has 33 of 68 landmarks, the others are hidden (-1)"
+
+
+@pytest.mark.parametrize("source", [Aflw2000(), W300Lp(), Pointing04(), ImageFolder(labels=None)], ids=lambda s: s.kind)
+def test_what_macos_adds_to_a_folder_is_no_image(tmp_path, source):
+    make_view(tmp_path / "aflw2000/AFLW2000", "image00002", pt3d_68=LANDMARKS)
+    make_view(tmp_path / "w300lp/AFW", "AFW_1_0", pt2d=LANDMARKS[:2])
+    make_pointing04(tmp_path / "pointing04", ["person01146+0+0"])
+    folder_with(tmp_path, None, "1.png").rename(tmp_path / "image_folder")
+    folder = tmp_path / source.kind
+    for path in sorted(folder.rglob("*.*")):
+        for place in (path.parent, folder / "__MACOSX" / path.parent.relative_to(folder)):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"._{path.name}").write_bytes(b"Mac OS X")
+    assert len(acquired(source, tmp_path / "raw", folder)) == 1
+    assert len(acquired(source, tmp_path / "raw2", zipped(folder, tmp_path / "a.zip"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def test_box_rules(rule, expected):
     np.testing.assert_allclose(head_box(SAMPLE, rule, 640, 480), expected)
 
 
+@pytest.mark.parametrize("rule", ["landmarks_tight", "landmarks_loose"])
+def test_hidden_landmarks_do_not_count(rule):
+    hidden = Sample("s", np.eye(3), landmarks=np.vstack([LANDMARKS, [[np.nan, np.nan]]]))
+    np.testing.assert_array_equal(head_box(hidden, rule, 640, 480), head_box(SAMPLE, rule, 640, 480))
+
+
 @pytest.mark.parametrize("rule", ["given_box", "projected_head", "landmarks_tight", "landmarks_loose"])
 def test_a_rule_without_its_box_says_so(rule):
     with pytest.raises(ValueError, match=r"the data set gives no .*; choose another crop\.box"):
