@@ -1,7 +1,7 @@
 """Compare the arms of a study with its baselines: errors, what exceeds the noise, labels saved, costs.
 
 python -m pipeline_steps.compare --recipe RECIPE --output DIR --evaluation DIR ... --training DIR ...
-    [--pretraining DIR ...] --split DIR ... --crops CROPS.h5 ...
+    [--pretraining DIR ...] --split DIR ... --crops CROPS.h5 ... --train-crops CROPS.h5
 """
 
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import Annotated
 import pandas as pd
 from typer import Option
 
+from pipeline_steps.evaluation.constants import constant_poses, with_constants
 from pipeline_steps.evaluation.costs import costs, probes
 from pipeline_steps.evaluation.curves import cumulative_errors, errors_by_yaw, histories
-from pipeline_steps.evaluation.design import design
+from pipeline_steps.evaluation.design import design, split_of
 from pipeline_steps.evaluation.label_curves import label_curve, labels_saved
 from pipeline_steps.evaluation.reading import (
     Evaluated,
@@ -23,11 +24,12 @@ from pipeline_steps.evaluation.reading import (
     read_training,
 )
 from pipeline_steps.evaluation.sheets import as_markdown
-from pipeline_steps.evaluation.table import as_metrics, compare_arms
+from pipeline_steps.evaluation.table import arms_of, as_metrics, compare_arms
 from pipeline_steps.evaluation.worst import best_and_worst, first_of_best, worst_of_all
 from pipeline_steps.figures import lines
 from pipeline_steps.figures.faces import faces
 from pipeline_steps.figures.style import save
+from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.files import atomic_write, write_json, write_text
 from pipeline_steps.job.recipe import read_recipe
@@ -35,6 +37,7 @@ from pipeline_steps.job.seal import Inputs, seal
 from pipeline_steps.params.arms import several_budgets, stem_and_variation
 from pipeline_steps.params.sections import Labels
 from pipeline_steps.params.steps import CompareParams
+from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 
 
@@ -53,7 +56,7 @@ def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[
     by_yaw, cumulative = errors_by_yaw(evaluations), cumulative_errors(evaluations)
     write_csv(by_yaw, output / "error_by_yaw.csv")
     write_csv(cumulative, output / "cumulative_error.csv")
-    arms = list(dict.fromkeys(table["arm"]))
+    arms = list(dict.fromkeys(arms_of(table)["arm"]))
     for dataset, path in crops.items():
         figure = output / "figures" / dataset
         save(lines.error_by_yaw(by_yaw[by_yaw["dataset"] == dataset], arms), Path(f"{figure}_error_by_yaw.svg"))
@@ -98,21 +101,24 @@ def compare(
     training: Annotated[list[Path], Option(help="folder of one fine-tuning; repeat for each")],
     split: Annotated[list[Path], Option(help="folder of one data set's split; repeat for each")],
     crops: Annotated[list[Path], Option(help="crops.h5 of one test data set; repeat for each")],
+    train_crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
     pretraining: Annotated[list[Path] | None, Option(help="folder of one pre-training; repeat for each")] = None,
 ) -> None:
     """Write table.md, table.csv, metrics.json, design.json, the figures, and the numbers behind them."""
     job_recipe = read_recipe(recipe)
     splits = [folder / "split.json" for folder in split]
-    inputs = Inputs(recipe, *files_read(evaluation, [*training, *(pretraining or [])]), *splits, *crops)
+    inputs = Inputs(recipe, *files_read(evaluation, [*training, *(pretraining or [])]), *splits, *crops, train_crops)
     params = job_recipe.params_as(CompareParams).compare
     with track_run(job_recipe, output):
         evaluations = [read_evaluation(folder) for folder in evaluation]
         trainings, pretrainings = ([read_training(folder) for folder in of] for of in (training, pretraining or []))
-        table = compare_arms(evaluations, params)
-        write_errors(table, evaluations, crops_by_dataset(crops), output)
-        write_trainings(list(dict.fromkeys(table["arm"])), trainings, pretrainings, output)
-        write_labels(evaluations, trainings, params.error, params.baselines[0], output)
         compared = design(params, evaluations[0].params, trainings, pretrainings, split)
+        arms = compare_arms(evaluations, params)
+        with CropFile(train_crops) as file:
+            poses = constant_poses(file, read_split(split_of(compared.study.train_on, split)))
+        write_errors(with_constants(arms, evaluations, poses), evaluations, crops_by_dataset(crops), output)
+        write_trainings(list(dict.fromkeys(arms["arm"])), trainings, pretrainings, output)
+        write_labels(evaluations, trainings, params.error, params.baselines[0], output)
         write_text(output / "design.json", compared.model_dump_json(indent=2) + "\n")
     seal(job_recipe, output, inputs)
 

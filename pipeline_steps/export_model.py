@@ -1,7 +1,7 @@
 """Export one trained model for use elsewhere: ONNX in 32 and 8 bits, torch.export, safetensors, and a model card.
 
-python -m pipeline_steps.export_model --recipe RECIPE --training DIR --crops CROPS.h5 --split SPLIT.json --card CARD_DIR
-    [--evaluation DIR ...] --output DIR
+python -m pipeline_steps.export_model --recipe RECIPE --training DIR --crops CROPS.h5 --split SPLIT.json
+    --card CARD_DIR ... [--evaluation DIR ...] --output DIR
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Annotated
 
 from typer import Option
 
+from pipeline_steps.evaluation.constants import constant_poses
 from pipeline_steps.evaluation.reading import files_read, read_training
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.command_line import main
@@ -29,12 +30,14 @@ from pipeline_steps.prediction.export import (
     compared_with_detector,
     compared_with_torch,
     face_place,
+    read_test,
     sample,
     write_exports,
 )
 from pipeline_steps.prediction.head_pose import HeadPose
 from pipeline_steps.prediction.model_card import model_card
 from pipeline_steps.prediction.onnx_model import OPSET
+from pipeline_steps.prediction.tested import KEY, as_metadata, notice
 from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 
@@ -48,7 +51,7 @@ def export_model(
     training: Annotated[Path, Option(help="folder of the fine-tuning")],
     crops: Annotated[Path, Option(help="crops.h5 of the training data set")],
     split: Annotated[Path, Option(help="split.json of the training data set")],
-    card: Annotated[Path, Option(help="folder of the training data set's card")],
+    card: Annotated[list[Path], Option(help="folder of the card of the training and of each test data set; repeat")],
     output: Annotated[Path, Option(help="folder for the exported files")],
     evaluation: Annotated[list[Path] | None, Option(help="folder of one evaluation of the model; repeat")] = None,
     threads: Annotated[int, Option(min=1, help="CPU threads")] = 1,
@@ -56,16 +59,20 @@ def export_model(
     """Write the exports, check them on crops of the validation subjects, and describe the model."""
     use_processor(threads)
     model = training / "model.safetensors"
+    described = [folder / "card.json" for folder in card]
     job_recipe, inputs = (
         read_recipe(recipe),
-        Inputs(recipe, model, *files_read(evaluation or [], [training]), card / "card.json", crops, split),
+        Inputs(recipe, model, *files_read(evaluation or [], [training]), *described, crops, split),
     )
     detail = job_recipe.params_as(ExportParams).detail
     with track_run(job_recipe, output):
         network, about = load_model(model)
-        data, parts = json.loads((card / "card.json").read_text()), read_split(split)
+        cards = {of["dataset"]: of for of in (json.loads(path.read_text()) for path in described)}
+        parts = read_split(split)
         output.mkdir(parents=True, exist_ok=True)
         with CropFile(crops) as file:
+            data, poses = cards[file.dataset], constant_poses(file, parts)
+            tests = [read_test(folder, cards, poses) for folder in evaluation or []]
             rows = sample(file, parts.train, CALIBRATION)
             calibration = file.read(rows)
             rotations = predict_rotations(network, calibration)
@@ -77,6 +84,7 @@ def export_model(
                 "frame": FRAME,
                 "detail": json.dumps(detail),
                 "face_place": json.dumps(place),
+                KEY: as_metadata(tests),
             }
             write_exports(network, file.size, output, metadata, calibration)
             rows = sample(file, parts.validation, CHECKED)
@@ -92,11 +100,13 @@ def export_model(
             )
         with atomic_write(output / "model.safetensors") as temporary:
             shutil.copyfile(model, temporary)
-        described = {"opset": OPSET, "image_size": file.size, "detail": detail}
-        write_json(output / "export.json", job_recipe.job | measured | described)
-        write_text(output / "README.md", model_card(job_recipe.job, about, data, detail, measured, evaluation or []))
+        facts = {"opset": OPSET, "image_size": file.size, "detail": detail, KEY: [test.model_dump() for test in tests]}
+        write_json(output / "export.json", job_recipe.job | measured | facts)
+        card_of_model = model_card(job_recipe.job, about, data, detail, measured, evaluation or [], tests)
+        write_text(output / "README.md", card_of_model)
         names = (job_recipe.job["arm"], job_recipe.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *names)
+        logger.info("export_model %s/seed%s: %s", *names[:2], notice(metadata))
     seal(job_recipe, output, inputs)
 
 

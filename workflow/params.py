@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline_steps.images.boxes import CropBox
 from pipeline_steps.images.cropping import CropFormat
-from pipeline_steps.job.errors import first_problem
+from pipeline_steps.job.errors import refusal
 from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.sections import (
     Arm,
@@ -27,6 +27,13 @@ from pipeline_steps.params.sections import (
 from workflow.questions import DEFAULT, Choices, Seeds, merged, read_files, require, resolved
 
 
+class OtherArchive(Strict):
+    """An archive that stands in for the official one of a data set, and how it is cropped."""
+
+    archive: Path = Field(strict=False, description="as datasets.NAME.archive")
+    crop: CropBox
+
+
 class Dataset(Strict):
     """A data set as the study uses it."""
 
@@ -35,16 +42,23 @@ class Dataset(Strict):
         default=None,
         strict=False,
         description="the archive, or a folder of its files, to use as it is; a relative path is looked for in "
-        "$HEADPOSE_REAL_DATA, then here. Without it the official archive is looked for there and in data/archives, and "
-        "downloaded. Where an archive lies changes no result, what it holds does",
+        "$HEADPOSE_REAL_DATA, then here, then in data/archives. Without it the official archive is looked for in the "
+        "same places, and downloaded. Where an archive lies changes no result, what it holds does",
     )
     crop: CropBox
+    otherwise: OtherArchive | None = Field(
+        default=None,
+        exclude=True,  # a plan has one archive and one crop of each data set, which are those that it found
+        description="another archive, with its own crop, to use where the official one does not lie here; nothing is "
+        "downloaded then. Without effect where `archive` names one",
+    )
     split: SplitRule
 
     @model_validator(mode="after")
     def _archive_where_used(self) -> Self:
-        if not self.source.needs_archive and self.archive is not None:
-            raise ValueError("archive: this data set has none; remove the key")
+        for key in ("archive", "otherwise"):
+            if not self.source.needs_archive and getattr(self, key) is not None:
+                raise ValueError(f"{key}: this data set has none; remove the key")
         return self
 
 
@@ -175,13 +189,13 @@ def parse_params(
     """The parameters of the chosen question at the chosen size, from the merged values of parameter files.
 
     file: what messages call these files. config: values of the command line, which win over those of size and question.
-    Raises UserError on the first problem.
+    Raises UserError that names all problems.
     """
     found = resolved(values, config or {}, file)
     try:
         return Params.model_validate(found)
     except ValidationError as error:
-        raise first_problem(error, file, found) from error
+        raise refusal(error, file, found) from error
 
 
 def load_params(
@@ -190,7 +204,7 @@ def load_params(
     """The parameters of a study, as every command reads them; how files are merged: `workflow.questions`.
 
     configfiles: as `snakemake --configfile` is given them, each on top of the one before; default: what all of them go
-    on top of. config: as `snakemake --config`. Raises UserError on the first problem.
+    on top of. config: as `snakemake --config`. Raises UserError.
     """
     files = [default, *configfiles]
     return parse_params(read_files(files), ", ".join(path.name for path in files), config)

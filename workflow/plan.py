@@ -34,11 +34,11 @@ from pipeline_steps.params.steps import (
 )
 from pipeline_steps.splits.protocols import protocol_checksum, read_protocol
 from workflow import layout
-from workflow.freshness.archives import identity, locate
+from workflow.freshness.archives import identity, locate, places
 from workflow.freshness.code import code_of
 from workflow.freshness.state import Job
 from workflow.layout import ROOT, StudyLayout
-from workflow.params import Params
+from workflow.params import Dataset, Params
 
 
 class Plan:
@@ -48,6 +48,9 @@ class Plan:
         self.params = params
         self.layout = StudyLayout(params.study, params.size)
         self.catalogue = read_catalogue(ROOT / params.catalogue)
+        self.found: list[str] = []
+        """A line for each data set that has `otherwise`: which of its archives lies here."""
+        self.params = params = self._with_archives_that_are_here()
         self.jobs: dict[str, Job] = {}
         self.comparison = self.layout.comparison(params.question)
         self.report = self.layout.report(params.question)
@@ -61,6 +64,7 @@ class Plan:
                 self._plan_use(arm, seed)
         names = self._names(**({"question": params.question} if params.question else {}))
         compared = [*self.evaluations(), *self.finetunings(), *self.pretrainings(), *self.splits(), *self.test_crops()]
+        compared.append(self.crops(params.train_on))
         self._add(self.comparison, "compare", names, CompareParams(compare=params.compare), _by_folder(compared))
         shown = _by_folder([self.comparison, *self.cards(), *compared])
         self._add(self.report, "write_report", names, ReportParams(), shown)
@@ -110,6 +114,10 @@ class Plan:
         """Folders of all data sets' cards."""
         return [self.card(name) for name in self.datasets()]
 
+    def cards_for_export(self) -> list[str]:
+        """Folders of the cards of the data sets that a model was trained and tested on."""
+        return [self.card(name) for name in dict.fromkeys([self.params.train_on, *self.params.test_on])]
+
     def splits(self) -> list[str]:
         """Folders of all data sets' splits."""
         return [self.split(name) for name in self.datasets()]
@@ -153,6 +161,43 @@ class Plan:
         chosen = self.params.datasets[dataset]
         return locate(chosen.archive, self.catalogue.get(self.kind(dataset))) if chosen.source.needs_archive else None
 
+    def _with_archives_that_are_here(self) -> Params:
+        """The parameters with one archive and one crop for every data set that the study uses."""
+        found = {name: self._with_archive_that_is_here(name) for name in self.datasets()}
+        return self.params.model_copy(update={"datasets": self.params.datasets | found})
+
+    def _with_archive_that_is_here(self, name: str) -> Dataset:
+        """A data set with its official archive or, where the other one lies here instead, with that and its crop.
+
+        Where neither does, with the one that its crops were made from. Raises UserError where there are none.
+        """
+        dataset, record = self.params.datasets[name], self.catalogue.get(self.kind(name))
+        other = dataset.otherwise
+        if other is None or dataset.archive is not None:
+            return dataset
+        official, there = locate(None, record), locate(other.archive, None)
+        with_other = dataset.model_copy(update={"archive": other.archive, "crop": other.crop})
+        for chosen, archive in ((dataset, official), (with_other, there)):
+            if archive is not None and archive.exists():
+                what = "the official archive" if chosen is dataset else "an archive that stands in for the official one"
+                self.found.append(f"datasets.{name}: {archive}, {what}, cropped by {chosen.crop.box}")
+                return chosen
+        if made_from := self._made_from(name):
+            return dataset if record and made_from.sha256 == record.sha256 else with_other
+        names = [*([f"{record.file} (official)"] if record and record.file else []), str(other.archive)]
+        get = f"get the official one from {record.page} ({record.accept})" if record else f"get {other.archive}"
+        raise UserError(
+            f"datasets.{name}: neither {' nor '.join(names)} is in {places()}; {get}, put it there, or name another "
+            f"archive or folder by datasets.{name}.archive"
+        )
+
+    def _made_from(self, name: str) -> ArchiveInput | None:
+        """Identity of the archive that a data set's raw files or crops here were made from."""
+        for path in (Path(folder, RECIPE) for folder in (layout.raw(name), self.crops(name))):
+            if path.exists() and isinstance(made_from := read_recipe(path).inputs.get("archive"), ArchiveInput):
+                return made_from
+        return None
+
     def _plan_data(self, name: str) -> None:
         dataset, names, code = self.params.datasets[name], {"dataset": name}, f"datasets/{self.kind(name)}"
         raw, crops, source = layout.raw(name), self.crops(name), dataset.source
@@ -186,14 +231,11 @@ class Plan:
             raise UserError(f"{key}: missing; give the path of this data set's archive or folder{source}")
         if found := identity(key, archive, None if given else record):
             return found
-        for path in (Path(folder, RECIPE) for folder in (layout.raw(name), self.crops(name))):
-            if path.exists() and isinstance(made_from := read_recipe(path).inputs.get("archive"), ArchiveInput):
-                return made_from
+        if made_from := self._made_from(name):
+            return made_from
         if given or record is None:
-            raise UserError(
-                f"{key}: no file or folder {archive}; give an existing one, or set HEADPOSE_REAL_DATA to the folder "
-                "that holds it"
-            )
+            given_path = "" if archive.is_absolute() else f", here or in {places()}"
+            raise UserError(f"{key}: no file or folder {archive}{given_path}; put it there, or give an existing one")
         raise UserError(f"datasets.{name}: {record.file} cannot be downloaded; {record.by_hand(archive)}")
 
     def _plan_pretraining(self, name: str, seed: int) -> None:
@@ -244,7 +286,7 @@ class Plan:
                 {"model": model, "crops": self.crops(name), "split": self.split(name)},
             )
         data = {"crops": self.crops(params.train_on), "split": self.split(params.train_on)}
-        described = {"model": model, "card": self.card(params.train_on)} | _by_folder(self.evaluations_of(arm, seed))
+        described = {"model": model} | _by_folder([*self.evaluations_of(arm, seed), *self.cards_for_export()])
         self._add(
             self.layout.export(arm, seed),
             "export_model",

@@ -15,14 +15,14 @@ names are selected, and crossed with its variations.
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from snakemake.utils import update_config
 
-from pipeline_steps.job.errors import UserError, brief, first_problem
+from pipeline_steps.job.errors import UserError, brief, refusal
 from pipeline_steps.job.strict import Strict
+from pipeline_steps.job.yaml_file import read_yaml
 from pipeline_steps.params.sections import ArmName, Name
 from workflow.layout import ROOT
 
@@ -68,8 +68,9 @@ class Choices(Strict):
     sizes: dict[Name, dict[str, Any]] = Field(
         default={}, description="by name, keys of this file that a size changes; `default` changes nothing"
     )
-    question: Name | None = Field(
-        default=None, description="one of `questions`, by default the first; without any, all arms are compared"
+    question: Annotated[Name | Literal[""] | None, AfterValidator(lambda name: name or None)] = Field(
+        default=None,
+        description="one of `questions`, by default or where empty the first; without any, all arms are compared",
     )
     questions: dict[Name, Question] = Field(
         default={}, description="by name, what is compared with what, from the trainings that they share"
@@ -125,7 +126,7 @@ def without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
 def read_files(paths: Iterable[Path]) -> dict[str, Any]:
     """Values of parameter files, each merged over the one before and over what it extends itself.
 
-    Raises UserError where a file is missing or has no keys.
+    Raises UserError where a file is missing, empty, not YAML, or gives a key twice.
     """
     values: dict[str, Any] = {}
     for path in paths:
@@ -141,12 +142,10 @@ def _read(path: Path, above: Sequence[Path]) -> dict[str, Any]:
     if path in above:
         raise UserError(f"{above[0]}: extends: goes in a circle, {' -> '.join(p.name for p in chain)}")
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = read_yaml(path)
     except OSError as error:
         key = f"{above[-1]}: extends: " if above else ""
         raise UserError(f"{key}no file {path} ({error.strerror}); give the path of an existing one") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {brief(error)}; correct it") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: has no keys at the top level; write `key: value` lines")
     below = values.pop("extends", None)
@@ -167,12 +166,12 @@ def _inherited(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def choices(values: Mapping[str, Any], file: str) -> Choices:
-    """Sizes and questions among merged values; UserError on the first problem with them."""
+    """Sizes and questions among merged values; UserError that names the problems with them."""
     kept = {key: value for key, value in without_removed(values).items() if key in Choices.model_fields}
     try:
         return Choices.model_validate(kept)
     except ValidationError as error:
-        raise first_problem(error, file, kept) from error
+        raise refusal(error, file, kept) from error
 
 
 def resolved(files: Mapping[str, Any], config: Mapping[str, Any], file: str) -> dict[str, Any]:

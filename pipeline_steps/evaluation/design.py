@@ -139,6 +139,11 @@ def _dataset_of(training: Trained, datasets: Mapping[str, str]) -> str:
     return datasets[split.fingerprint]
 
 
+def split_of(dataset: str, splits: list[Path]) -> Path:
+    """split.json of a data set; splits: folders, that of this data set among them."""
+    return next(folder / "split.json" for folder in splits if read_recipe(folder / RECIPE).job["dataset"] == dataset)
+
+
 def design(
     params: Comparison,
     evaluate: Evaluation,

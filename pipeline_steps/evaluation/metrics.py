@@ -5,6 +5,7 @@ and geodesic error and MAEV are missing.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from scipy.spatial.transform import Rotation
 
 from pipeline_steps.params.sections import Evaluation
-from pipeline_steps.pose.geometry import ANGLES, geodesic_distance_deg, matrix_to_euler, wrap_deg
+from pipeline_steps.pose.geometry import ANGLES, euler_errors_deg, geodesic_distance_deg, matrix_to_euler
 
 LABEL = [f"r{i}{j}" for i in range(3) for j in range(3)]
 PREDICTED = [f"p{i}{j}" for i in range(3) for j in range(3)]
@@ -37,12 +38,12 @@ def prediction_table(
 
 
 def image_errors(euler_deg: np.ndarray, rotation: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """Per image: wrapped absolute error of yaw, pitch, roll and their mean, geodesic error, and the vector error.
+    """Per image: absolute error of yaw, pitch, roll (`euler_errors_deg`) and their mean, geodesic and vector error.
 
     euler_deg: (N, 3) yaw, pitch, roll in degrees; rotation, predicted: (N, 3, 3). NaN in, NaN out; `mae` is the mean of
     the known angles. maev: mean angle between the heads' three axes (Cao et al., WACV 2021, arXiv 2010.03231).
     """
-    errors = pd.DataFrame(np.abs(wrap_deg(matrix_to_euler(predicted) - euler_deg)), columns=ANGLES)
+    errors = pd.DataFrame(euler_errors_deg(predicted, euler_deg), columns=ANGLES)
     errors["mae"] = errors[ANGLES].mean(axis=1)
     errors["geodesic"] = geodesic_distance_deg(rotation, predicted)
     cosines = np.clip((rotation * predicted).sum(-2), -1, 1)
@@ -73,6 +74,23 @@ def _interval(errors: pd.DataFrame, subjects: pd.Series, resamples: int) -> dict
     }
 
 
+def _by_yaw(yaw_deg: np.ndarray, errors: pd.DataFrame, yaw_bins: Sequence[float]) -> list[dict[str, Any]]:
+    """Mean errors by the label's yaw (N,), of every bin that has an image: `yaw_bins`, and what lies beyond them.
+
+    A bin holds its lower edge, and the last of yaw_bins its upper one, too.
+    """
+    edges = [*(edge for edge in (-180.0, -90.0) if edge < yaw_bins[0]), *yaw_bins]
+    edges += [edge for edge in (90.0, 180.0) if edge > yaw_bins[-1]]
+    places = np.searchsorted(edges, yaw_deg, side="right") - 1
+    places[(yaw_deg == yaw_bins[-1]) | (yaw_deg == edges[-1])] -= 1
+    bins = []
+    for place, (low, high) in enumerate(pairwise(edges)):
+        if (inside := places == place).any():
+            means = errors.loc[inside, ["mae", "geodesic"]].mean().dropna()
+            bins.append({"low": low, "high": high, "n": int(inside.sum()), **means.to_dict()})
+    return bins
+
+
 def summarise(table: pd.DataFrame, params: Evaluation) -> dict[str, Any]:
     """Mean errors with intervals over the table of `prediction_table`, as they are and after `align`.
 
@@ -88,17 +106,11 @@ def summarise(table: pd.DataFrame, params: Evaluation) -> dict[str, Any]:
         shares = {f"within_{limit:g}": float((of["geodesic"] < limit).mean()) for limit in params.within if full}
         return {str(name): float(value) for name, value in of.mean().dropna().items()} | shares
 
-    by_yaw = []
-    for low, high in zip(params.yaw_bins[:-1], params.yaw_bins[1:], strict=True):
-        inside = (euler[:, 0] >= low) & (euler[:, 0] < high)
-        if inside.any():
-            bin_means = errors.loc[inside, ["mae", "geodesic"]].mean().dropna()
-            by_yaw.append({"low": low, "high": high, "n": int(inside.sum()), **bin_means.to_dict()})
     aligned = {"aligned": means(image_errors(euler, rotation, align(rotation, predicted)))} if full else {}
     return {
         "n": len(table),
         **means(errors),
         **_interval(errors, table["subject"], params.bootstrap),
         **aligned,
-        "by_yaw": by_yaw,
+        "by_yaw": _by_yaw(euler[:, 0], errors, params.yaw_bins),
     }

@@ -1,6 +1,7 @@
 """What finished jobs left behind, as the comparison reads it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ def _incomplete(folder: Path, what: str, error: Exception) -> UserError:
     return UserError(f"{folder}: incomplete {what} ({error}); delete it and run snakemake again")
 
 
-TEXT = ("variation", "bound", "source_id", "subject")
+TEXT = ("variation", "baseline", "bound", "source_id", "subject")
 """Columns of a comparison's tables whose cells may look like numbers or be empty, and are text."""
 
 
@@ -110,6 +111,14 @@ def read_table(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable table ({error}); delete it and run snakemake again") from error
     return table.fillna({column: "" for column in TEXT if column in table})
+
+
+def kind_of_images(card: Mapping[str, Any]) -> str:
+    """What a data set shows, such as photographs or rendered heads; card: its card.json.
+
+    Just images where it has no row in the table of data sets.
+    """
+    return str((card["record"] or {}).get("shows", "images"))
 
 
 def crops_by_dataset(paths: list[Path]) -> dict[str, Path]:

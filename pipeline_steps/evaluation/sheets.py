@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline_steps.evaluation.design import SplitSizes
-from pipeline_steps.evaluation.table import ERRORS, by_baseline
+from pipeline_steps.evaluation.table import CONSTANTS, ERRORS, by_baseline, constants_of, no_better_than_constants
 from pipeline_steps.pose.geometry import ANGLES
 
 PROBED = (
@@ -74,23 +74,41 @@ def error_name(column: str) -> str:
 
 
 def effects(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows for each baseline, all in the order of the first; by what heads say of it: '' if it is the only one."""
+    """The arms for each baseline, all in the order of the first; by what heads say of it: '' if it is the only one."""
     blocks = by_baseline(table)
     if len(blocks) == 1:
-        return {"": table}
+        return {"": next(iter(blocks.values()))}
     places = ["dataset", "arm"]
     order = pd.MultiIndex.from_frame(next(iter(blocks.values()))[places])
     return {f" against {name}": of.set_index(places).loc[order].reset_index() for name, of in blocks.items()}
 
 
+def shown_rows(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """`effects` with the rows of constant poses after the arms of every data set."""
+    constants = constants_of(table)
+    if constants.empty:
+        return effects(table)
+    datasets = list(dict.fromkeys(table["dataset"]))
+
+    def followed(arms: pd.DataFrame) -> pd.DataFrame:
+        blocks: list[pd.DataFrame] = [of[of["dataset"] == name] for name in datasets for of in (arms, constants)]
+        return pd.concat(blocks)
+
+    return {against: followed(rows) for against, rows in effects(table).items()}
+
+
 def arms(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per data set and arm: all errors, and the effect against every baseline; table: from `compare_arms`."""
-    first, *_ = effects(table).values()
-    sheet = first[["dataset", "arm", "seeds"]].copy()
+    """One row per data set and arm: all errors, and the effect against every baseline; then constant poses.
+
+    table: from `compare_arms`, with or without the rows of `constants.with_constants`.
+    """
+    first, *_ = shown_rows(table).values()
+    sheet = first[["dataset", "arm"]].copy()
+    sheet["seeds"] = [str(seeds or "") for seeds in first["seeds"]]
     for name in ERRORS:
         cells = zip(first[name], first[f"{name}_std"], strict=True)
         sheet[error_name(name)] = [mean_and_std(*cell) for cell in cells]
-    for against, rows in effects(table).items():
+    for against, rows in shown_rows(table).items():
         confidence = f"{rows['confidence'].iloc[0]:.0%}"
         sheet[f"error reduction{against} ({confidence} interval)"] = [reduction(row) for row in rows.to_dict("records")]
         sheet[f"verdict{against}"] = rows["verdict"].to_numpy()
@@ -141,7 +159,23 @@ def arms_note(table: pd.DataFrame) -> str:
     return (
         f"Errors in degrees on the {part} images ({where}), mean ± standard deviation over seeds; aligned: after one "
         f"constant rotation, estimated on these images, is removed.{chosen_on}{_intervals(table)}"
+        f"{_beside_constants(table)}"
     )
+
+
+def _beside_constants(table: pd.DataFrame) -> str:
+    """What the rows of constant poses are, and which arms do not beat them; empty for a table without them."""
+    if constants_of(table).empty:
+        return ""
+    frontal, mean = CONSTANTS
+    sentences = [
+        f"{frontal.capitalize()} and {mean}, that of all labelled training images, are what one answer to every image "
+        "errs by."
+    ]
+    for dataset, of_dataset in table.groupby("dataset", sort=False):
+        if beaten := no_better_than_constants(of_dataset):
+            sentences.append(f"On {dataset}, no better than the lower of the two: {', '.join(beaten)}.")
+    return "".join(f" {sentence}" for sentence in sentences)
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -150,12 +184,15 @@ def as_markdown(table: pd.DataFrame) -> str:
 
 
 def main_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """Two errors of every arm, and its effect against every baseline in one column; table: from `compare_arms`."""
-    first, *_ = effects(table).values()
+    """Two errors of every arm, and its effect against every baseline in one column; then constant poses.
+
+    table: from `compare_arms`, with or without the rows of `constants.with_constants`.
+    """
+    first, *_ = shown_rows(table).values()
     sheet = first[["dataset", "arm"]].copy()
     for name in ("mae", "geodesic"):
         sheet[name] = [mean_and_std(*cell) for cell in zip(first[name], first[f"{name}_std"], strict=True)]
-    for against, rows in effects(table).items():
+    for against, rows in shown_rows(table).items():
         head = f"error reduction{against} ({rows['confidence'].iloc[0]:.0%} interval), verdict"
         records = rows.to_dict("records")
         sheet[head] = [", ".join(filter(None, (reduction(row), row["verdict"]))) for row in records]

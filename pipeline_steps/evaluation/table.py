@@ -16,6 +16,9 @@ from pipeline_steps.pose.geometry import ANGLES
 PLAIN = [*ANGLES, "mae", "geodesic", "maev"]
 ERRORS = [*PLAIN, "mae_aligned", "geodesic_aligned"]
 EFFECT = ["reduction", "low", "high"]
+CONSTANTS = ("always frontal", "always the mean pose")
+"""What stands in the place of an arm's name for the errors of one pose for every image (`evaluation.constants`)."""
+VERDICT_OF_CONSTANTS = "constant"
 
 
 def compared_error(metrics: Sequence[dict[str, object]], wanted: str) -> str:
@@ -104,11 +107,28 @@ def compare_arms(evaluations: list[Evaluated], params: Comparison) -> pd.DataFra
     return pd.concat(of_each, ignore_index=True)
 
 
+def arms_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a comparison's table without those of CONSTANTS."""
+    return table[~table["arm"].isin(CONSTANTS)]
+
+
+def constants_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of CONSTANTS, of which the tables of earlier versions have none."""
+    return table[table["arm"].isin(CONSTANTS)]
+
+
+def no_better_than_constants(of_dataset: pd.DataFrame) -> list[str]:
+    """Arms whose mean compared error on a data set is not below that of the better constant; of_dataset: its rows."""
+    arms, constants, error = arms_of(of_dataset), constants_of(of_dataset), of_dataset["error"].iloc[0]
+    return list(dict.fromkeys(arms.loc[arms[error] >= constants[error].min(), "arm"]))
+
+
 def by_baseline(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of `compare_arms` for each baseline, by its name, the first baseline first.
+    """The rows of `compare_arms` for each baseline, by its name, the first baseline first; without CONSTANTS.
 
     The name is without a variation where the baseline is the arm of that name in every variation.
     """
+    table = arms_of(table)
     blocks = [block for _, block in table.groupby(table.groupby(["dataset", "arm"]).cumcount())]
     stems = [sorted(set(block["baseline"])) for block in blocks]
     names = [found[0] if len(found) == 1 else stem_and_variation(found[0])[0] for found in stems]

@@ -3,6 +3,10 @@
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_SHOWN = 4
+"""Problems of a file that are named beside the first; of more, only the number."""
 
 
 class UserError(Exception):
@@ -29,20 +33,32 @@ def _key_path(loc: tuple[int | str, ...], values: Any, missing: bool = False) ->
     return brief(".".join(parts))
 
 
-def first_problem(error: ValidationError, file: str, values: Any) -> UserError:
-    """One line for the first problem in the `values` of a file: key path, what is wrong, and the value given."""
-    problems = error.errors(include_url=False)
-    problem = problems[0]
-    key = _key_path(problem["loc"], values, problem["type"] == "missing")
-    branches = [other["msg"] for other in problems[1:] if _key_path(other["loc"], values) == key]
-    alternatives = [message.removeprefix("Input should be ") for message in branches]
-    message = brief(" or ".join([problem["msg"].removeprefix("Value error, "), *alternatives]))
-    if problem["type"] == "extra_forbidden":
-        return UserError(f"{file}: {key}: unknown key; remove it or correct its spelling")
-    if problem["type"] == "missing":
-        return UserError(f"{file}: {key}: missing; add it")
-    value = problem["input"]
+def refusal(error: ValidationError, file: str, values: Any) -> UserError:
+    """One line for all problems in the `values` of a file: of each its key path, what is wrong, and the value given."""
+    by_key: dict[str, list[ErrorDetails]] = {}  # several for one key: of the branches of a union
+    for problem in error.errors(include_url=False):
+        by_key.setdefault(_key_path(problem["loc"], values, problem["type"] == "missing"), []).append(problem)
+    for key, (problem, *_) in [*by_key.items()]:  # what is missed under its right name is not missing, too
+        nearest = problem.get("ctx", {}).get("nearest")
+        meant = ".".join([*key.split(".")[:-1], str(nearest)])
+        if nearest and meant in by_key and by_key[meant][0]["type"] == "missing":
+            del by_key[meant]
+    first, *others = [": ".join(filter(None, [key, _words(problems)])) for key, problems in by_key.items()]
+    more = [f"{len(others) - _SHOWN} more"] if len(others) > _SHOWN else []
+    return UserError("; also ".join([f"{file}: {first}", *map(brief, others[:_SHOWN]), *more]))
+
+
+def _words(problems: list[ErrorDetails]) -> str:
+    """What is wrong with one key."""
+    first, value = problems[0], problems[0]["input"]
+    if first["type"] == "extra_forbidden":
+        nearest = first.get("ctx", {}).get("nearest")
+        return f"unknown key; did you mean {nearest}?" if nearest else "unknown key; remove it or correct its spelling"
+    if first["type"] == "missing":
+        return "missing; add it"
+    alternatives = [other["msg"].removeprefix("Input should be ") for other in problems[1:]]
+    message = brief(" or ".join([first["msg"].removeprefix("Value error, "), *alternatives]))
     given = "" if isinstance(value, dict) else f" (given: {brief(repr(value))})"
-    if isinstance(value, str) and problem["type"] == "float_type":
+    if isinstance(value, str) and first["type"] == "float_type":
         given += "; YAML reads a number such as 1e-3 as text: write 1.0e-3"
-    return UserError(f"{file}: {key + ': ' if key else ''}{message}{given}")
+    return f"{message}{given}"

@@ -7,7 +7,6 @@ planned, the results are up to date, on any machine.
 import os
 import platform
 import time
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import sha256, write_json, write_text
+from pipeline_steps.job.provenance import code, keep_patch, patch_beside
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
 
 SEAL = "seal.json"
@@ -35,13 +35,17 @@ class SealedFile(BaseModel):
 
 
 class Seal(BaseModel):
-    """fingerprint: of the recipe. files: by name. versions: of Python and of the libraries that compute, by name."""
+    """fingerprint: of the recipe. files: by name. versions: of Python and of the libraries that compute, by name.
+
+    code: `git_commit` and `git_changed_files`, whose changes are in code.patch beside it; empty where not known.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint: str
     files: dict[str, SealedFile]
     versions: dict[str, str]
+    code: dict[str, str] = {}
 
 
 def read_seal(folder: Path) -> Seal:
@@ -60,6 +64,7 @@ class Inputs:
     """
 
     def __init__(self, recipe: Path, *paths: Path) -> None:
+        code()  # as it is now: it may change while the job runs
         _date_no_later_than_now(recipe, *paths, *(path.with_name(SEAL) for path in paths))
         self.stamps = {path: _stamp(path) for path in paths}
         for path in paths:
@@ -94,18 +99,24 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None, versions: Mapping[str, str] | None = None) -> None:
+def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None, copied: Path | None = None) -> None:
     """Put the recipe and the seal beside finished results: the very last thing that a step does.
 
-    versions: of the libraries, for results that were copied; by default those that are installed. Raises UserError,
-    and seals nothing, where an input has changed meanwhile.
+    copied: the folder of the results that these were copied from, whose code and libraries are then named; by default
+    they are those of this process. Raises UserError, and seals nothing, where an input has changed meanwhile.
     """
     if inputs:
         inputs.require_unchanged()
+    if copied:
+        made = read_seal(copied)
+        versions, facts, changes = made.versions, made.code, patch_beside(copied)
+    else:
+        versions, facts, changes = library_versions(), code().facts(), code().patch
+    keep_patch(folder, changes)
     write_text(folder / RECIPE, recipe.text())
     written = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SEAL and f.name[0] != ".")
     files = {file.name: SealedFile(size=file.stat().st_size, sha256=sha256(file)) for file in written}
-    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=dict(versions or library_versions()))
+    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=versions, code=facts)
     write_json(folder / SEAL, sealed.model_dump(mode="json"))
 
 

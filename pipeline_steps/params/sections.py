@@ -183,7 +183,7 @@ class Evaluation(Strict):
     yaw_bins: list[float] = Field(
         default=[-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0],
         min_length=2,
-        description="edges of the error-by-yaw table, in degrees, rising",
+        description="edges of the error-by-yaw table, in degrees, rising; images beyond them have rows of their own",
     )
     bootstrap: int = Field(default=1000, ge=100, description="resamples behind every interval")
 

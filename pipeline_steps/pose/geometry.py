@@ -50,13 +50,17 @@ def matrix_to_euler(rotation: Array) -> Array:
     pitch and roll is determined, and roll is 0.
     """
     xp = _namespace(rotation)
-    across = xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1])
-    locked = across < 1e-4  # there the usual formulas would compute pitch and roll from rounding errors
-    yaw = xp.arctan2(-rotation[..., 0, 2], across)
+    yaw = xp.arctan2(-rotation[..., 0, 2], xp.hypot(rotation[..., 0, 0], rotation[..., 0, 1]))
+    locked = _is_locked(rotation)  # there the usual formulas would compute pitch and roll from rounding errors
     combined = xp.arctan2(-rotation[..., 0, 2] * rotation[..., 1, 0], rotation[..., 1, 1])
     pitch = xp.where(locked, combined, xp.arctan2(rotation[..., 1, 2], rotation[..., 2, 2]))
     roll = xp.where(locked, xp.zeros_like(yaw), xp.arctan2(rotation[..., 0, 1], rotation[..., 0, 0]))
     return xp.stack([yaw, pitch, roll], -1) * (180.0 / math.pi)
+
+
+def _is_locked(rotation: Array) -> Array:
+    """Whether the yaw of rotations (..., 3, 3) is within 0.006 degrees of +-90: gimbal lock; shape (...)."""
+    return _namespace(rotation).hypot(rotation[..., 0, 0], rotation[..., 0, 1]) < 1e-4
 
 
 def mirror_rotation(rotation: Array) -> Array:
@@ -89,6 +93,32 @@ def geodesic_distance_deg(a: Array, b: Array) -> Array:
     xp = _namespace(a)
     chord = xp.sqrt(((a - b) ** 2).sum((-2, -1)))
     return 2 * xp.arcsin(xp.clip(chord / math.sqrt(8.0), 0.0, 1.0)) * (180.0 / math.pi)
+
+
+def euler_errors_deg(predicted: Array, euler_deg: Array) -> Array:
+    """Absolute errors (..., 3), 0 to 180 degrees, of the yaw, pitch and roll of predicted rotations (..., 3, 3).
+
+    euler_deg: labels (..., 3) in degrees as a data set publishes them; an angle that is NaN has no error: NaN.
+
+    Several triples of angles are one rotation. The prediction's is that of `matrix_to_euler`, as in papers, except
+    where a perfect prediction would not get its label back by that:
+
+    - beyond a yaw of +-90 degrees, a label is compared with the nearer one of the prediction's two triples, that one
+      and (180 - yaw, pitch + 180, roll + 180);
+    - in gimbal lock only pitch - roll (pitch + roll at a yaw of -90) of the prediction is determined, and its roll is
+      taken to be the label's.
+    """
+    xp = _namespace(predicted)
+    yaw, pitch, roll = (matrix_to_euler(predicted)[..., i] for i in range(3))
+    known = xp.isfinite(euler_deg)
+    free = _is_locked(predicted) & known[..., 2]
+    pitch = xp.where(free, pitch + xp.sign(yaw) * (euler_deg[..., 2] - roll), pitch)
+    roll = xp.where(free, euler_deg[..., 2], roll)
+    usual = abs(wrap_deg(xp.stack([yaw, pitch, roll], -1) - euler_deg))
+    other = abs(wrap_deg(xp.stack([180.0 - yaw, pitch + 180.0, roll + 180.0], -1) - euler_deg))
+    sums = [xp.where(known, errors, xp.zeros_like(errors)).sum(-1) for errors in (usual, other)]
+    nearer = (abs(euler_deg[..., 0]) > 90.0) & (sums[1] < sums[0])
+    return xp.where(nearer[..., None], other, usual)
 
 
 def wrap_deg(angle_deg: Array) -> Array:

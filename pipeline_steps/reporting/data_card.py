@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline_steps.acquisition.catalogue import Record
+from pipeline_steps.checks.labels import check_labels, hidden_landmarks
 from pipeline_steps.figures.style import svg
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.images.drawing import draw_axes, shown_rotation
@@ -22,7 +23,7 @@ TILE, COLUMNS = 128, 8
 
 
 def summarise(crops: CropFile, rejected: list[Rejected], record: Record | None) -> dict[str, Any]:
-    """Counts, ranges of the angles in degrees, origin and terms of use."""
+    """Counts, ranges of the angles in degrees, whether labels agree with each other, origin and terms of use."""
     full = np.isfinite(crops.rotation).all((1, 2))
     some = np.isfinite(crops.euler_deg).any(1)
     pose = {}
@@ -47,7 +48,9 @@ def summarise(crops: CropFile, rejected: list[Rejected], record: Record | None) 
             "some angles": int((some & ~full).sum()),
             "none": int((~some).sum()),
         },
+        "hidden_landmarks": hidden_landmarks(crops),
         "pose": pose,
+        "checks": check_labels(crops),
         "crop": crops.crop_rule,
         "archive": crops.source.get("file"),
         "sha256": archive,

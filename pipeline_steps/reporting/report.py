@@ -17,6 +17,7 @@ from pipeline_steps.evaluation.reading import (
     Evaluated,
     Trained,
     crops_by_dataset,
+    kind_of_images,
     read_evaluation,
     read_table,
     read_training,
@@ -74,14 +75,16 @@ def _of_dataset(
     crops: Mapping[str, Path],
     comparison: Path,
     links: Links,
+    kind: str,
 ) -> dict[str, Any]:
-    """Everything that the page shows of one test data set."""
+    """Everything that the page shows of one test data set; kind: of its images."""
     own = table[table["dataset"] == dataset]
     errors, baselines, rows = tables.arm_rows(own, evaluations, links)
     shown = first_of_best(table, dataset, list(evaluations.values()))
     faces = face_images(best_and_worst(shown, crops[dataset]))
     return {
         "name": dataset,
+        "kind": kind,
         "headline": tables.headline(own),
         "error": tables.ERROR_NAMES[own["error"].iloc[0]],
         "errors": errors,
@@ -135,6 +138,7 @@ def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str
     trainings = {path: read_training(path) for path in sources.trainings}
     pretrainings = {path: read_training(path) for path in sources.pretrainings}
     cards = {path: json.loads((path / "card.json").read_text()) for path in sources.cards}
+    kinds = {str(card["dataset"]): kind_of_images(card) for card in cards.values()}
     crops = crops_by_dataset(sources.crops)
     datasets = list(dict.fromkeys(table["dataset"]))
     recipe = read_recipe(folder / RECIPE)
@@ -152,7 +156,8 @@ def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str
     template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=", ".join(f"{name} {recipe.job[name]}" for name in ("study", "question") if name in recipe.job),
-        datasets=[_of_dataset(d, table, evaluations, crops, folder, links) for d in datasets],
+        datasets=[_of_dataset(d, table, evaluations, crops, folder, links, kinds[d]) for d in datasets],
+        only_rendered={kinds[d] for d in datasets} == {"rendered heads"},
         figures=_figures(folder, ""),
         labels_saved={title: tables.linked(sheet) for title, sheet in labels_saved.items()},
         worst={

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from pipeline_steps.evaluation import sheets
 from pipeline_steps.evaluation.design import FACTS, Design, Values, text
-from pipeline_steps.evaluation.reading import Evaluated, Trained
-from pipeline_steps.evaluation.table import ERRORS
+from pipeline_steps.evaluation.reading import Evaluated, Trained, kind_of_images
+from pipeline_steps.evaluation.table import CONSTANTS, ERRORS, constants_of, no_better_than_constants
 from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.params.leaves import leaves
 from pipeline_steps.params.sections import Arm
@@ -76,6 +76,11 @@ class Row(NamedTuple):
     seeds: list[Cell]
     errors: list[str]
 
+    @property
+    def trained(self) -> bool:
+        """Whether runs are behind it: none are behind a constant pose."""
+        return self.arm not in CONSTANTS
+
 
 class Headline(NamedTuple):
     """The outcome of a comparison on one data set, as a verdict and sentences."""
@@ -107,6 +112,12 @@ def headline(of_dataset: pd.DataFrame) -> Headline:
         sentences.append(f"Of {count.sum()} arms compared{against or ' with a baseline'}: {verdicts}.")
     if several:
         sentences.append("These arms are not compared with each other.")
+    constants = constants_of(of_dataset)
+    if len(constants):
+        errors = (f"{row['arm']} errs by {row[error]:.2f}°" for row in constants.to_dict("records"))
+        sentences.append(f"{' and '.join(errors).capitalize()}.")
+    if beaten := no_better_than_constants(of_dataset):
+        sentences.append(f"No better than the lower of these two: {', '.join(beaten)}.")
     if first["part"] == "validation":
         sentences.append("Parameters were chosen by these images: this is no test error.")
     least = [name for name in ("worse", "within noise", "better") if name in {row["verdict"] for row in compared}]
@@ -136,11 +147,11 @@ def _effects(rows: pd.DataFrame, low: float, high: float) -> Iterator[Effect]:
 def arm_rows(
     of_dataset: pd.DataFrame, evaluations: Mapping[Path, Evaluated], links: Links
 ) -> tuple[list[str], list[str], list[Row]]:
-    """Names of the errors, the compared one first, what heads say of each baseline, and a row per arm.
+    """Names of the errors, the compared one first, what heads say of each baseline, and a row per arm and constant.
 
     evaluations: by folder.
     """
-    name, effects = of_dataset["error"].iloc[0], sheets.effects(of_dataset)
+    name, effects = of_dataset["error"].iloc[0], sheets.shown_rows(of_dataset)
     known = of_dataset[["low", "high"]].to_numpy(float)
     low, high = min(0.0, *known[:, 0]), max(0.0, *known[:, 1])  # comparisons with NaN are false
     by_baseline = [list(_effects(rows, low, high)) for rows in effects.values()]
@@ -175,6 +186,7 @@ def cards(of: Mapping[Path, Mapping[str, Any]], design: Design, links: Links) ->
         pose = [f"{a} {p['min']:+.0f} to {p['max']:+.0f} (mean {p['mean']:+.0f})" for a, p in poses.items()]
         facts = {
             "images": f"{card['images']:,} of {sheets.people(card['subjects'])}, {card['rejected']:,} rejected",
+            "kind": kind_of_images(card),
             "used": sheets.uses(design.data[card["dataset"]]),
             "labels": ", ".join(f"{name}: {count:,}" for name, count in card["labels"].items() if count),
             "degrees": ", ".join(pose),

@@ -80,11 +80,12 @@ class BestWeights(pl.Callback):
             self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
 
 
-class FiniteLoss(pl.Callback):
-    """Ends the training with a UserError in one line where the loss of a batch is not finite.
+class StaysFinite(pl.Callback):
+    """Ends the training with a UserError in one line where a batch's loss or an epoch's validation is not finite.
 
-    The checkpoint of the last complete epoch stays as it is. (Lightning's EarlyStopping checks once per epoch, and ends
-    the training as if it had succeeded.)
+    Weights that the last step of an epoch has broken show in its validation first, or nowhere else. The checkpoint of
+    the last complete epoch stays as it is. (Lightning's EarlyStopping checks once per epoch, and ends the training as
+    if it had succeeded.)
     """
 
     check_every = 50
@@ -113,16 +114,25 @@ class FiniteLoss(pl.Callback):
         if (batch_idx + 1) % self.check_every == 0:
             self._check(trainer.current_epoch + 1)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the rest of the epoch."""
-        self._check(trainer.current_epoch + 1)
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the rest of the epoch, and its validation."""
+        epoch = trainer.current_epoch + 1
+        self._check(epoch)
+        values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("val_")}
+        if broken := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
+            raise UserError(
+                f"{self.label}: the validation is not finite after epoch {epoch} ({', '.join(broken)}): the weights "
+                f"have diverged (learning rate {self.learning_rates[-1]:.2g}); lower learning_rate or gradient_clip"
+            )
 
     def _check(self, epoch: int) -> None:
-        if math.isfinite(batch := self.first_broken.item()):
-            raise UserError(
-                f"{self.label}: the loss is not finite in epoch {epoch}, batch {batch:.0f} (learning rate "
-                f"{self.learning_rates[int(batch) - 1]:.2g}); lower learning_rate or gradient_clip"
-            )
+        if not math.isfinite(batch := self.first_broken.item()):
+            return
+        where = f"{self.label}: the loss is not finite in epoch {epoch}, batch {batch:.0f}"
+        if epoch == batch == 1:
+            raise UserError(f"{where}, before any step: the initial weights or the images are not; change init or them")
+        rate = self.learning_rates[int(batch) - 1]
+        raise UserError(f"{where} (learning rate {rate:.2g}); lower learning_rate or gradient_clip")
 
 
 class ProgressLines(pl.Callback):

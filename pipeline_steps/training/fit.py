@@ -20,7 +20,7 @@ from pipeline_steps.job.files import atomic_write
 from pipeline_steps.job.main_process import is_main_process
 from pipeline_steps.job.progress import logger
 from pipeline_steps.tracking.runs import TrackedRun
-from pipeline_steps.training.callbacks import BestWeights, FiniteLoss, History, ProgressLines, Row, TrackedHistory
+from pipeline_steps.training.callbacks import BestWeights, History, ProgressLines, Row, StaysFinite, TrackedHistory
 from pipeline_steps.training.data import Batch, TrainLoaders
 from pipeline_steps.training.devices import claimed_devices
 from pipeline_steps.training.multi_task import MultiTask
@@ -103,11 +103,11 @@ def fit(
     checkpoints: this job's own folder; an interrupted training whose checkpoint lies there is resumed.
     devices: GPUs or, on a machine without, processes that share every batch. Lightning starts every further process by
     calling this process's command again; those get None, and have nothing more to do.
-    Raises UserError where the loss stops being finite, or where the devices do not fit machine or batches.
+    Raises UserError where loss or validation stop being finite, or where the devices do not fit machine or batches.
     """
     params = module.training_params
     history, best = History(), BestWeights(best_by)
-    per_epoch = [FiniteLoss(label), history, best, ProgressLines(label, history), TrackedHistory(run, history)]
+    per_epoch = [history, best, ProgressLines(label, history), TrackedHistory(run, history)]
     saver = ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     precision, cuda = resolve_precision(params.precision), torch.cuda.is_available()
     module.to(memory_format=torch.channels_last)
@@ -123,7 +123,7 @@ def fit(
             use_distributed_sampler=False,
             precision=precision,
             max_epochs=params.epochs,
-            callbacks=[*callbacks, *per_epoch, saver],
+            callbacks=[StaysFinite(label), *callbacks, *per_epoch, saver],
             plugins=[AtomicCheckpointIO(), LightningEnvironment()],
             logger=False,
             num_sanity_val_steps=0,

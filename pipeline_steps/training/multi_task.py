@@ -14,7 +14,7 @@ from pipeline_steps.images.normalisation import to_unit_range
 from pipeline_steps.network.backbones import pooled
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params.sections import Training, ViewMode, Weighting
-from pipeline_steps.pose.geometry import geodesic_distance_deg, matrix_to_euler, wrap_deg
+from pipeline_steps.pose.geometry import euler_errors_deg, geodesic_distance_deg
 from pipeline_steps.pretext.base import Views
 from pipeline_steps.training.data import Batch, TrainBatch
 from pipeline_steps.training.distributed import BatchShard
@@ -192,7 +192,7 @@ class MultiTask(pl.LightningModule):
         images = batch["images"]
         if self.network.pose_head is not None:
             rotation = self.network(images)
-            error = wrap_deg(matrix_to_euler(rotation) - batch["euler_deg"]).abs().mean()
+            error = euler_errors_deg(rotation, batch["euler_deg"]).mean()
             geodesic = geodesic_distance_deg(rotation, batch["rotation"]).mean()
             named = {"val_geodesic_deg": geodesic, "val_mae_deg": error}
         else:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
-from pipeline_steps.job.seal import is_corrupt, read_seal, seal
+from pipeline_steps.job.seal import is_corrupt, seal
 from pipeline_steps.tracking.runs import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 
@@ -87,6 +87,6 @@ def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
                 shutil.copyfile(path, temporary)
         names = recipe.job | {"mlflow_run_id": run.run_id, "taken_over_from": str(equal)}
         write_json(output / "run.json", json.loads((equal / "run.json").read_text()) | names)
-    seal(recipe, output, versions=read_seal(equal).versions)
+    seal(recipe, output, copied=equal)
     logger.info("taken over from %s, which was trained by an equal recipe", equal)
     return True

@@ -78,7 +78,7 @@ def test_a_study_runs_to_its_table(training: Study, cluster: Cluster):
     with training.submitted(overlay=BASELINE) as process:
         assert process.wait(900) == 0, training.said.read_text()[-3000:]
     table = pd.read_csv(training.folder / "results/tiny/default/compare/table.csv")
-    assert table["arm"].tolist() == ["baseline"]
+    assert table["arm"].tolist() == ["baseline", "always frontal", "always the mean pose"]
     assert not training.planned(BASELINE), "up to date for a local Snakemake too"
     jobs = ",".join(re.findall(r"SLURM jobid (\d+)", training.said.read_text()))
     fields = "--Format=comment:100,state:20,tres-per-job:20"

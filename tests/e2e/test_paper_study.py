@@ -88,6 +88,7 @@ def test_from_download_to_table(archives, tmp_path: Path, monkeypatch: pytest.Mo
 def check_table(results: Path) -> None:
     table = pd.read_csv(results / "compare/roles/table.csv")
     arms = {"baseline", "pretrained", "hybrid", "pretrained_hybrid", "imagenet", "imagenet_hybrid"}
+    arms |= {"always frontal", "always the mean pose"}
     assert set(zip(table["dataset"], table["arm"], strict=True)) == {
         (dataset, arm) for dataset in ("aflw2000", "biwi") for arm in arms
     }

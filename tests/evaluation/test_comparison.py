@@ -317,13 +317,15 @@ def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
 # error by yaw
 
 
-def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin(tmp_path: Path):
+def test_error_by_yaw_is_drawn_even_where_no_head_lies_in_any_bin_or_no_yaw_is_known(tmp_path: Path):
     evaluations = [evaluation(tmp_path, "baseline", ERRORS, seed) for seed in (0, 1)]
     evaluations.append(evaluation(tmp_path, "baseline", ERRORS, dataset="backs", yaw_bins=[90.0, 180.0]))
     table = errors_by_yaw(evaluations)
-    assert table[["dataset", "seed", "yaw", "n"]].values.tolist() == [["heads", 0, 0, 8], ["heads", 1, 0, 8]]
-    assert table["geodesic"].tolist() == pytest.approx([3 * ERRORS.mean()] * 2, abs=1e-4)
-    for dataset, points in (("heads", 1), ("backs", 0)):
+    assert table[["dataset", "seed", "yaw", "n"]].values.tolist() == [
+        *[["heads", 0, 0, 8], ["heads", 1, 0, 8], ["backs", 0, 0, 8]]
+    ], "all that lie beyond the bins are in one of -90 to 90 degrees"
+    assert table["geodesic"].tolist() == pytest.approx([3 * ERRORS.mean()] * 3, abs=1e-4)
+    for dataset, points in (("heads", 1), ("backs", 1), ("unknown", 0)):
         (axes,) = error_by_yaw(table[table["dataset"] == dataset], ["baseline"]).axes
         assert len(axes.lines[0].get_xdata()) == points
 

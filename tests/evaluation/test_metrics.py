@@ -26,6 +26,26 @@ def test_angles_wrap():
     assert errors["roll"] == pytest.approx(2)
 
 
+@pytest.mark.parametrize(
+    ("label", "predicted", "errors"),
+    [
+        ((135, 30, -40), (135, 30, -40), (0, 0, 0)),
+        ((90, 30, -40), (90, 30, -40), (0, 0, 0)),
+        ((89.999, 30, -40), (89.999, 30, -40), (0, 0, 0)),
+        ((-90, 30, -40), (-90, 30, -40), (0, 0, 0)),
+        ((-180, 5, 0), (180, 5, 0), (0, 0, 0)),
+        ((135, 30, -40), (125, 33, -38), (10, 3, 2)),
+        ((95, 0, 0), (89, 3, 0), (6, 3, 0)),  # on the other side of the pole
+        ((60, 30, -40), (60, 20, -40), (0, 10, 0)),
+    ],
+)
+def test_published_angles_are_compared_as_the_rotations_that_they_are(label, predicted, errors):
+    labels, predictions = (np.array([[*of]], float) for of in (label, predicted))
+    found = image_errors(labels, euler_to_matrix(labels), euler_to_matrix(predictions)).iloc[0]
+    assert found[["yaw", "pitch", "roll"]].tolist() == pytest.approx(errors, abs=0.005)
+    assert found["mae"] == pytest.approx(sum(errors) / 3, abs=0.005)
+
+
 def test_alignment_removes_a_constant_turn_of_the_head_frame():
     labels = Rotation.random(50, random_state=0)
     offset = Rotation.from_euler("xyz", [5, -3, 8], degrees=True)
@@ -61,6 +81,19 @@ def test_summary_bins_and_counts():
     assert bins[(-60.0, -30.0)] == (1, pytest.approx(3))
     assert bins[(0.0, 30.0)] == (2, pytest.approx(9))
     assert summary["mae_low"] <= summary["mae"] <= summary["mae_high"]
+
+
+def test_every_image_is_in_one_row_of_the_errors_by_yaw():
+    yaws = [-180.0, -135, -90, -89.9, 0, 89.9, 90, 90.1, 135, 180]
+    euler = np.array([[yaw, 0, 0] for yaw in yaws])
+    rows = summarise(table(euler, euler), Evaluation(yaw_bins=[-90.0, 0.0, 90.0]))["by_yaw"]
+    assert [(row["low"], row["high"], row["n"]) for row in rows] == [
+        *[(-180, -90, 2), (-90, 0, 2), (0, 90, 3), (90, 180, 3)]
+    ]
+    rows = summarise(table(euler, euler), Evaluation(yaw_bins=[-60.0, 60.0]))["by_yaw"]
+    assert [(row["low"], row["high"], row["n"]) for row in rows] == [
+        *[(-180, -90, 2), (-90, -60, 2), (-60, 60, 1), (60, 90, 1), (90, 180, 4)]
+    ]
 
 
 def test_gimbal_lock_does_not_break_the_geodesic_error():

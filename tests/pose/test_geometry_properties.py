@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from pipeline_steps.images.augmentation import Motion
 from pipeline_steps.network.pose_heads import Rotation6dHead
 from pipeline_steps.pose.geometry import (
+    euler_errors_deg,
     euler_to_matrix,
     geodesic_distance_deg,
     is_rotation,
@@ -50,6 +51,25 @@ def test_a_rotation_survives_the_round_trip_at_and_near_gimbal_lock(side, short,
         euler_deg = matrix_to_euler(matrix)
         np.testing.assert_allclose(euler_to_matrix(euler_deg), matrix, atol=2e-4)
         np.testing.assert_allclose(euler_deg[0], side, atol=2e-3)
+
+
+@given(turns, turns, turns)
+def test_a_perfect_prediction_has_no_error_whatever_its_published_angles(yaw, pitch, roll):
+    euler_deg = np.array([yaw, pitch, roll])
+    errors = euler_errors_deg(scipy_matrix(euler_deg), euler_deg)
+    np.testing.assert_allclose(errors, 0, atol=0.02)  # in gimbal lock, within 0.006 degrees of it, of yaw
+    tensors = torch.from_numpy(scipy_matrix(euler_deg)), torch.from_numpy(euler_deg)
+    np.testing.assert_allclose(euler_errors_deg(*tensors).numpy(), errors, atol=1e-6)
+
+
+@given(st.tuples(st.floats(-90, 90), turns, turns).map(np.array), angles)
+def test_errors_of_labels_within_90_degrees_of_yaw_are_plain_differences(label, predicted):
+    plain = np.abs((predicted - label + 180) % 360 - 180)
+    errors = euler_errors_deg(scipy_matrix(predicted), label)
+    apart = np.abs((errors - plain + 180) % 360 - 180)  # 180 and -180 degrees are one
+    np.testing.assert_allclose(apart, 0, atol=1e-6)
+    known = np.array([label[0], label[1], np.nan])
+    np.testing.assert_array_equal(euler_errors_deg(scipy_matrix(predicted), known)[:2], errors[:2])
 
 
 @given(rotations, rotations, rotations)

@@ -59,6 +59,29 @@ def test_the_headline_where_no_arm_is_better_or_there_is_no_other():
     assert alone.sentence == "It is the only arm. Parameters were chosen by these images: this is no test error."
 
 
+FRONTAL = ("", "always frontal", 9.5, NAN, NAN, NAN, "constant")
+MEAN_POSE = ("", "always the mean pose", 9.0, NAN, NAN, NAN, "constant")
+
+
+def test_the_headline_holds_the_arms_against_constant_poses():
+    of = headline(comparison(PLAIN, BOTH, LONGER, FRONTAL, MEAN_POSE))
+    assert of.arm == "both"
+    assert "Always frontal errs by 9.50° and always the mean pose errs by 9.00°." in of.sentence
+    assert of.sentence.endswith("No better than the lower of these two: baseline, longer.")
+    assert "Of 2 arms compared with a baseline" in of.sentence
+
+
+def test_a_constant_pose_is_never_the_best_arm(tmp_path: Path):
+    best = ("", "always the mean pose", 1.0, NAN, NAN, NAN, "constant")
+    of = headline(comparison(PLAIN, BOTH, FRONTAL, best))
+    assert (of.arm, of.verdict) == ("both", "better")
+    assert "No better than the lower of these two: baseline, both." in of.sentence
+    _, _, rows = arm_rows(comparison(PLAIN, BOTH, FRONTAL, best), {}, Links(tmp_path))
+    assert [(row.arm, row.trained) for row in rows] == [
+        *(("baseline", True), ("both", True), ("always frontal", False), ("always the mean pose", False))
+    ]
+
+
 def test_a_row_has_an_effect_per_baseline_on_one_scale(tmp_path: Path):
     metrics = {"dataset": "heads", "arm": "both", "seed": 0, "mae": 8.25}
     evaluations = {tmp_path / "both": Evaluated(metrics, pd.DataFrame(), Evaluation())}

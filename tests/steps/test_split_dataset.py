@@ -114,7 +114,7 @@ def test_images_without_a_pose_are_in_the_split_but_not_labelled(tmp_path):
         ({"test_subjects": "all"}, "images: missing.txt", "no readable file missing.txt"),
         ({"test_subjects": "all"}, "images: ../x.txt", "images: String should match"),
         ({"test_subjects": "all"}, "max_angel: 99", "max_angel: unknown key"),
-        ({"test_subjects": "all"}, "max_angle: [", "not a readable protocol"),
+        ({"test_subjects": "all"}, "max_angle: [", "protocol.yaml, line 4: not YAML"),
     ],
 )
 def test_an_impossible_split_is_refused_in_one_line(tmp_path, rule, protocol, message):

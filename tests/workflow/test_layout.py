@@ -21,16 +21,21 @@ def dvc_yaml(values: dict[str, str]) -> dict:
     return yaml.safe_load(text)
 
 
-@pytest.mark.parametrize(("study", "size"), [("quick", "default"), ("quick", "small"), ("other", "full")])
-def test_dvc_versions_what_the_plan_makes(study: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("study", "size", "question"), [("quick", "default", ""), ("quick", "small", "roles"), ("other", "full", "")]
+)
+def test_dvc_versions_what_the_plan_makes(
+    study: str, size: str, question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
-    plan = Plan(load_params(config={"study": study, "size": size}))
-    stages = dvc_yaml({"study": study, "size": size})
+    names = {"study": study, "size": size, "question": question}
+    plan = Plan(load_params(config=names | {"questions": {question: {"asks": "Which?"}} if question else {}}))
+    stages = dvc_yaml(names)
     versioned = {path for stage in stages["stages"].values() for out in stage["outs"] for path in out}
     made = [folder for folder in plan.jobs if not folder.startswith(("data/raw", plan.layout.export("", "")[:-5]))]
     assert not [folder for folder in made if not any(f"{folder}/".startswith(f"{out}/") for out in versioned)]
     assert not [out for out in versioned if not any(f"{folder}/".startswith(f"{out}/") for folder in made)]
-    assert stages["metrics"] == [f"{plan.comparison}/metrics.json"]
+    assert [Path(file) for file in stages["metrics"]] == [Path(plan.comparison, "metrics.json")]
     plotted = {file for plot in stages["plots"] for of in plot.values() for file in of["y"]}
     assert {str(Path(file).parent) for file in plotted} == {plan.comparison}
 
@@ -56,6 +61,7 @@ def test_params_yaml_says_what_dvc_needs_to_know():
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     assert isinstance(values["study"], str)
     assert isinstance(values["size"], str)
+    assert isinstance(values["question"], str)
 
 
 def test_make_spells_no_folder_of_results():

@@ -16,7 +16,6 @@ from workflow.studies import Study, all_studies
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
-STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
 ASKED = {"asks": "Which is best?"}
 
 
@@ -29,20 +28,6 @@ def test_every_question_of_every_study_is_valid_at_every_size_and_every_arm_is_c
     file = ROOT / "studies" / f"{study.name}.yaml"
     own = yaml.safe_load(file.read_text())["arms"] if study.name != DEFAULT["study"] else DEFAULT["arms"]
     assert {*own} <= compared
-
-
-class Unique(yaml.SafeLoader):
-    """Refuses a key that a map has twice, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        assert len(set(keys)) == len(keys), f"{node.start_mark}: {keys}"
-        return super().construct_mapping(node, deep)
-
-
-@pytest.mark.parametrize("file", [ROOT / "params.yaml", *STUDIES], ids=lambda path: path.stem)
-def test_no_map_of_a_study_has_a_key_twice(file: Path):
-    assert yaml.load(file.read_text(), Unique)
 
 
 def test_parameters_parse_without_heavy_libraries():
@@ -224,8 +209,25 @@ def test_what_is_extended_may_extend_and_paths_are_relative_to_the_file(
         ),
         ({"a": "extends: bivi"}, r"a.yaml: extends: no file .*studies/bivi.yaml .*; give the path of an existing one"),
         ({"a": "extends: [biwi]"}, "a.yaml: extends: give the name of a study"),
-        ({"a": "arms: {"}, "a.yaml: not YAML: "),
+        ({"a": "arms: {"}, r"a\.yaml, line 1: not YAML: .*; correct it"),
+        ({"a": "seeds: [0]\nlabels:\n\tsubjects: 3"}, r"a\.yaml, line 3: not YAML: .*; correct it"),
+        ({"a": "about: 2026-13-45"}, r"a\.yaml: not YAML: month must be in 1..12; correct it"),
         ({"a": "just text"}, "a.yaml: has no keys at the top level"),
+        ({"a": "[seeds]"}, "a.yaml: has no keys at the top level"),
+        ({"a": ""}, "a.yaml: has no keys at the top level"),
+        ({"a": "# seeds: [0]"}, "a.yaml: has no keys at the top level"),
+        (
+            {"a": "seeds: [0]\nabout: A\n'seeds': [1]"},
+            r"a\.yaml, line 3: seeds: given before, in line 1; remove one of the two",
+        ),
+        (
+            {"a": "arms:\n  hybrid:\n    init: random\n    auxiliary: {puzzling: 1.0, puzzling: 0.3}"},
+            r"a\.yaml, line 4: arms\.hybrid\.auxiliary\.puzzling: given before, in line 4; remove one of the two",
+        ),
+        (
+            {"a": "extends: b.yaml", "b": "questions:\n  - {arms: [a], asks: x, arms: [b]}"},
+            r"b\.yaml, line 2: questions\.0\.arms: given before, in line 2",
+        ),
         ({"a": "seeds: []"}, "params.yaml, a.yaml: seeds: "),
     ],
 )
@@ -234,6 +236,36 @@ def test_a_study_file_that_cannot_be_used_is_named(files: dict[str, str], messag
     with pytest.raises(UserError, match=message) as error:
         load_params([path])
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_utf8_is_named_and_a_byte_order_mark_is_no_fault(tmp_path: Path):
+    path = tmp_path / "windows.yaml"
+    path.write_text("seeds: [4]", "utf-8-sig")
+    assert load_params([path]).seeds == [4]
+    path.write_text("seeds: [4]", "utf-16")
+    with pytest.raises(UserError, match=r"windows\.yaml: not UTF-8 .*; save it as UTF-8"):
+        load_params([path])
+
+
+def test_aliases_and_merged_maps_are_not_given_twice(tmp_path: Path):
+    (path,) = written(tmp_path, shared="finetune: &all {epochs: 3, batch_size: 8}\npretrain: {<<: *all, epochs: 5}")
+    params = load_params([path])
+    assert (params.finetune.epochs, params.pretrain.epochs, params.pretrain.batch_size) == (3, 5, 8)
+
+
+def test_all_problems_are_named_in_one_line_and_a_misspelt_key_by_the_nearest_that_there_is():
+    finetune = {"learning_rat": 0.1, "batch_size": 8, "epochs": 0, "warmup_epoch": 1.0, "zzz": 1}
+    with pytest.raises(UserError) as error:
+        parse_params(DEFAULT | {"finetune": finetune, "seed": [0]})
+    assert str(error.value) == (
+        "params.yaml: finetune.epochs: Input should be greater than or equal to 1 (given: 0); "
+        "also finetune.learning_rat: unknown key; did you mean learning_rate?; "
+        "also finetune.warmup_epoch: unknown key; did you mean warmup_epochs?; "
+        "also finetune.zzz: unknown key; remove it or correct its spelling; "
+        "also seed: unknown key; did you mean seeds?"
+    )
+    with pytest.raises(UserError, match=r"a: unknown key; .*; also d: .*; also 3 more$"):
+        parse_params(DEFAULT | dict.fromkeys("abcdefgh", 1))
 
 
 def test_every_arm_is_run_once_with_every_variation():

@@ -50,10 +50,12 @@ def test_the_committed_pages_are_what_their_templates_make_of_the_committed_numb
 def test_a_number_within_a_sentence_is_that_of_its_arm():
     row = {"mae": 5.546, "mae_std": 0.12, "reduction": 14.26, "low": 3.7, "high": 24.8, "verdict": "better"}
     rows = [{"dataset": "biwi", "arm": "both"} | row, {"dataset": "aflw2000", "arm": "both", "mae": 9.0}]
+    rows.append({"dataset": "biwi", "arm": "always frontal", "mae": 17.53})
     table = pd.DataFrame(rows).assign(baseline="plain")
     assert blocks.mae(table, "biwi", "both") == "5.55 ± 0.12"
+    assert blocks.mae(table, "biwi", "always frontal") == "17.53"
     assert blocks.reduction(table, "biwi", "both") == "+14.3% (+3.7 to +24.8), better"
-    with pytest.raises(UserError, match="biwi, bath: no such arm; the comparison has both"):
+    with pytest.raises(UserError, match="biwi, bath: no such arm; the comparison has always frontal, both"):
         blocks.mae(table, "biwi", "bath")
 
 

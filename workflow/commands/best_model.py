@@ -41,7 +41,11 @@ def print_export(
         if missing:
             raise UserError(f"{missing[0]}: this arm is not trained by the present params.yaml; run: make reproduce")
         arm, seed = best_model([Path(folder) for folder in plan.finetunings()])
-    print(layout.seal(plan.layout.export(arm, seed)))
+    export = plan.layout.export(arm, seed)
+    if export not in plan.jobs:
+        arms, seeds = ", ".join(plan.params.arms), ", ".join(map(str, plan.params.seeds))
+        raise UserError(f"{arm}, seed {seed}: the study in params.yaml has no such model; arms: {arms}; seeds: {seeds}")
+    print(layout.seal(export))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,13 @@ from workflow.params import load_params
 from workflow.plan import Plan
 
 
+def kinds_tested(plan: Plan) -> str:
+    """Kinds of images in the study's test sets, such as photographs; said where none of them are."""
+    records = [plan.catalogue.get(plan.kind(name)) for name in plan.params.test_on]
+    kinds = sorted({record.shows if record else "images" for record in records})
+    return ", ".join(kinds) + (" alone, not on photographs" if kinds == ["rendered heads"] else "")
+
+
 def outcome() -> None:
     """Print the table of the comparison, and the paths of table, report and models."""
     plan = Plan(load_params())
@@ -15,6 +22,7 @@ def outcome() -> None:
     if not table.exists():
         raise UserError(f"{table}: not there yet; run: make reproduce")
     print(f"\n{table.read_text('utf-8')}")
+    print(f"tested   on {kinds_tested(plan)}")
     print(f"table    {table}")
     print(f"report   {plan.report}/report.html")
     print(f"models   {plan.layout.finetuning('*', '*')}/model.safetensors")

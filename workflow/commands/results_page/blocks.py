@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline_steps.evaluation import sheets
 from pipeline_steps.evaluation.design import Design, Trainings, Values, text
 from pipeline_steps.evaluation.sheets import markdown
-from pipeline_steps.evaluation.table import by_baseline
+from pipeline_steps.evaluation.table import CONSTANTS, by_baseline, constants_of
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.params.leaves import leaves
 
@@ -58,7 +58,7 @@ def _row(table: pd.DataFrame, dataset: str, arm: str, baseline: str = "") -> "pd
     blocks = by_baseline(table)
     if baseline and baseline not in blocks:
         raise UserError(f"{baseline}: not a baseline; the comparison has {', '.join(blocks)}")
-    block = blocks[baseline or next(iter(blocks))]
+    block = constants_of(table) if arm in CONSTANTS else blocks[baseline or next(iter(blocks))]
     rows = block[(block["dataset"] == dataset) & (block["arm"] == arm)]
     if len(rows) != 1:
         raise UserError(f"{dataset}, {arm}: no such arm; the comparison has {', '.join(sorted(set(table['arm'])))}")
@@ -66,7 +66,10 @@ def _row(table: pd.DataFrame, dataset: str, arm: str, baseline: str = "") -> "pd
 
 
 def mae(table: pd.DataFrame, dataset: str, arm: str) -> str:
-    """Mean absolute error of yaw, pitch and roll in degrees, such as 5.55 ± 0.12; table: from `compare_arms`."""
+    """Mean absolute error of yaw, pitch and roll in degrees, such as 5.55 ± 0.12, of an arm or a constant pose.
+
+    table: of a comparison.
+    """
     row = _row(table, dataset, arm)
     return sheets.mean_and_std(row["mae"], row["mae_std"])
 

@@ -21,7 +21,8 @@ def command(study: str, question: str = "") -> str:
     files = [file] if (ROOT / file).exists() else []
     chosen = {"question": question, "size": "" if size == "default" else size}
     config = [f"{key}={value}" for key, value in chosen.items() if value]
-    archives = any(dataset.archive for dataset in load_params([ROOT / path for path in files]).datasets.values())
+    datasets = load_params([ROOT / path for path in files]).datasets.values()
+    archives = any(dataset.archive or dataset.otherwise for dataset in datasets)
     return " ".join(
         [
             *(["HEADPOSE_REAL_DATA=FOLDER"] if archives else []),

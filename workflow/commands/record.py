@@ -1,0 +1,48 @@
+"""Versions the data and results of the study in params.yaml with DVC: python -m workflow.commands.record
+
+dvc.yaml says which, with `study`, `size` and `question` as DVC itself reads them from params.yaml.
+"""
+
+import subprocess
+from pathlib import Path
+
+import dvc.api
+
+from pipeline_steps.job.command_line import main
+from pipeline_steps.job.errors import UserError
+from workflow.freshness.state import State
+from workflow.params import load_params
+from workflow.plan import Plan
+from workflow.questions import DEFAULT
+from workflow.why import would_run
+
+
+def record() -> None:
+    """Version data and results, once nothing is left to run."""
+    plan = Plan(load_params())
+    require_plain_names({"study": plan.params.study, "size": plan.params.size, "question": plan.params.question or ""})
+    if left := would_run(State(plan.jobs), [plan.comparison, plan.report]):
+        first = plan.jobs[next(iter(left))].name
+        raise UserError(f"some jobs are left to run, {first} among them; run snakemake (or make reproduce) first")
+    Path(plan.layout.pretrainings).mkdir(exist_ok=True)  # a study need not have any, but dvc.yaml names their folder
+    if subprocess.run(["dvc", "commit", "--force"], check=False).returncode:
+        raise UserError("DVC has not versioned the results, for the reason that it gives above")
+
+
+def require_plain_names(asked: dict[str, str]) -> None:
+    """Raise UserError where DVC does not find in params.yaml what the study, its size or its question is called.
+
+    asked: their names by key. DVC reads params.yaml alone, by another version of YAML, and knows no defaults.
+    """
+    found = dvc.api.params_show(DEFAULT.name)
+    for key, name in asked.items():
+        if key not in found or found[key] != name:
+            seen = f"reads {found[key]!r}" if key in found else "finds none"
+            value = name if name.isidentifier() else f'"{name}"'
+            raise UserError(
+                f"{DEFAULT.name}: {key}: DVC looks for it in this file and {seen}; write `{key}: {value}` there"
+            )
+
+
+if __name__ == "__main__":
+    main(record)
