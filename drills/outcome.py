@@ -83,7 +83,6 @@ def disturbed_outcome(
             disturbed.start_from_scratch()
             runs += 1
         process.wait()
-        disturbed.run("--unlock")
     disturbed.run()
     disturbed.wait_for_steps()
     seconds = between - start, time.perf_counter() - between

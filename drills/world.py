@@ -28,17 +28,17 @@ class World:
         self.log = folder.with_name(f"{folder.name}.log")
         folder.mkdir(parents=True)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start snakemake in a process group of its own; its output is appended to the log."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.folder)]
-        command += ["--snakefile", str(ROOT / "Snakefile"), *arguments, "--configfile", str(STUDY)]
+        command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(STUDY)]
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
-    def run(self, *arguments: str) -> None:
+    def run(self) -> None:
         """Run snakemake until it ends; UserError where it fails."""
-        if self.start(*arguments).wait():
+        if self.start().wait():
             raise UserError(f"snakemake failed:\n{self.output()[-2000:]}")
 
     def output(self) -> str:

@@ -22,14 +22,14 @@ class Rehearsal(World):
         super().__init__(folder)
         self.lasting, self.code, self.made = list(lasting), code, made
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """A process that writes one file; `--unlock` ends at once."""
+    def start(self) -> "subprocess.Popen[bytes]":
+        """A process that writes one file."""
         path = self.folder / "results/model.safetensors"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.made)
         with self.log.open("a") as said:
             said.write("epoch 1/1  24 images/s\n")
-        seconds = LATE if "--unlock" not in arguments and self.lasting and self.lasting.pop(0) else 0
+        seconds = LATE if self.lasting and self.lasting.pop(0) else 0
         run = f"import sys, time; time.sleep({seconds}); sys.exit({self.code})"
         return subprocess.Popen([sys.executable, "-c", run])
 
