@@ -22,7 +22,7 @@ endif
 	@echo "$(realpath .)" > $@
 
 reproduce: .venv/installed  ## Run the default study from data to table and report
-	@[ -d results ] || echo "the default study: about 10 minutes on 2 CPU cores, 4 GB of memory, 2 GB of disk"
+	@[ -d results ] || echo "the default study: about 10 minutes on 2 CPU cores, 3 GB of memory, 1 GB of disk"
 	$(RUN) snakemake --quiet rules
 	@$(RUN) python -m workflow.commands.outcome
 

@@ -37,7 +37,6 @@ try:
         for line in plan.found:
             print(line, file=sys.stderr)
         locks.clear_stale()
-        state.keep_what_is_replaced()
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -115,6 +114,7 @@ include: "workflow/rules/evaluation.smk"
 
 onstart:
     stop_on_sigterm(workflow.scheduler)
+    state.keep_what_is_replaced()
     try:
         warn_before_start()
     except UserError as error:

@@ -189,4 +189,4 @@ def test_a_typo_in_the_table_is_named(copy: World, tmp_path: Path):
     catalogue(table, ["https://example.org/x.zip"])
     table.write_text(table.read_text().replace("licence:", "license:"))
     done = copy.snakemake("--dry-run", CROPS, overlay=overlay(table=str(table)))
-    assert "table.yaml: aflw2000.licence: missing; add it" in done.stdout + done.stderr
+    assert "table.yaml: aflw2000.license: unknown key; did you mean licence?" in done.stdout + done.stderr

@@ -36,9 +36,8 @@ def test_with_two_cores_and_three_data_sets_no_training_starts_before_all_data_a
     monkeypatch.setenv("FAKE_SECONDS", "1")
     rendered = {"kind": "rendered", "subjects": 8, "images_per_subject": 4, "image_size": 64}
     split = {"seed": 0, "test_subjects": 2, "validation_subjects": 2}
-    sets = {
-        name: {"source": rendered | {"seed": seed}, "split": split} for seed, name in enumerate(["second", "third"])
-    }
+    crop = {"box": "given_box", "margin": 0.1}
+    sets = {f"set{seed}": {"source": rendered | {"seed": seed}, "crop": crop, "split": split} for seed in (1, 2)}
     overlay = {"datasets": sets, "test_on": ["rendered", *sets]}
     done = faked.snakemake("data/splits/rendered-32px/seal.json", overlay=overlay)  # trainings could start with these
     assert done.returncode == 0, done.stderr
@@ -146,12 +145,12 @@ def test_sigterm_while_the_scheduler_holds_its_lock_does_not_stop_it_forever():
         signal.signal(signal.SIGTERM, before)
 
 
-def test_snakemake_and_its_training_end_on_sigterms_in_any_order(faked: FakeSteps, monkeypatch: pytest.MonkeyPatch):
+def test_snakemake_and_its_training_end_when_both_get_sigterm(faked: FakeSteps, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FAKE_SECONDS", "60")
-    with faked.started(overlay=LONGER) as process:
-        wait_for(lambda: not (faked.folder / "results/tiny/default/finetune/hybrid/seed0/seal.json").exists(), "start")
+    with faked.started("--cores", "1", overlay=LONGER) as process:
+        wait_for((faked.folder / "finetune.begun").exists, "training")
         process.terminate()
-        subprocess.run(["pkill", "-TERM", "-f", str(faked.programs / "python")], check=False)
+        subprocess.run(["pkill", "-TERM", "-f", str(faked.programs / "python")], check=True)
         process.terminate()
         process.communicate(timeout=30)
     assert process.returncode != 0

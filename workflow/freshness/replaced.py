@@ -1,7 +1,7 @@
 """Results that were replaced by those of another recipe: kept for a while, so that a revert takes seconds.
 
 Snakemake deletes the results of a job before it runs the job. Results whose recipe has changed are therefore linked to
-`.replaced/{folder}/{fingerprint}` when the workflow is read. A hard link copies nothing; it takes space of its own only
+`.replaced/{folder}/{fingerprint}` before the first job runs. A hard link copies nothing; it takes space of its own only
 once the results are gone from their folder. Where their recipe is planned again, they are moved back instead of being
 computed again.
 """
