@@ -37,6 +37,7 @@ try:
         for line in plan.found:
             print(line, file=sys.stderr)
         locks.clear_stale()
+        state.forget_what_is_in_place()
 except UserError as error:
     raise WorkflowError(str(error))
 

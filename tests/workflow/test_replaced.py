@@ -68,6 +68,20 @@ def test_a_changed_run_that_was_stopped_and_undone_has_lost_nothing(faked: FakeS
     assert faked.steps().empty
 
 
+def test_results_that_are_deleted_on_purpose_are_computed_again(faked: FakeSteps, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+    with faked.started("--cores", "1", overlay=LONGER) as process:  # what it would replace is kept at its start
+        wait_for((faked.folder / "finetune.begun").exists, "training")
+        for running in psutil.Process(process.pid).children(recursive=True):
+            running.kill()
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    succeeds(faked)
+    assert not list((faked.folder / ".replaced").rglob("seal.json"))
+    shutil.rmtree((faked.folder / MODEL).parent)
+    succeeds(faked, MODEL)
+    assert faked.steps()["folder"].tolist() == [str(Path(MODEL).parent)]
+
+
 def test_where_data_were_deleted_a_revert_needs_none(faked: FakeSteps):
     succeeds(faked, overlay=LONGER)
     for name in ("raw", "crops"):

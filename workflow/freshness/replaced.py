@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline_steps.job.errors import UserError
@@ -73,7 +74,13 @@ def take_back(kept: Path, folder: Path) -> None:
             path.unlink()
     shutil.copytree(kept, folder, copy_function=os.link, ignore=shutil.ignore_patterns(SEAL), dirs_exist_ok=True)
     os.link(kept / SEAL, folder / SEAL)
-    shutil.rmtree(kept.replace(kept.with_name(f".{kept.name}.{os.getpid()}.tmp")))
+    forget(kept)
+
+
+def forget(kept: Path) -> None:
+    """Delete kept results, at once for everybody else; another process may have done so."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(kept.replace(kept.with_name(f".{kept.name}.{os.getpid()}.tmp")))
 
 
 def prune() -> None:

@@ -117,6 +117,16 @@ class State:
         """Keep the results of other recipes, which Snakemake deletes before the jobs of this plan run."""
         replaced.keep({Path(folder): job.recipe for folder, job in self.jobs.items() if not self.is_current(folder)})
 
+    def forget_what_is_in_place(self) -> None:
+        """Forget what is kept of results that are in their folders, as after a run that was stopped and undone.
+
+        Whoever deletes these afterwards wants them computed again.
+        """
+        for folder, job in self.jobs.items():
+            kept = layout.replaced(folder, job.recipe.fingerprint)
+            if kept.exists() and self.is_current(folder):
+                replaced.forget(kept)
+
     def write_recipes(self) -> None:
         """Write the recipes that are not there yet, and date all of them."""
         for folder, job in self.jobs.items():
