@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def test_raw_files_are_on_the_disk_once_they_are_sealed(disk: Disk, tmp_path: Pa
     command = [sys.executable, "-m", "pipeline_steps.acquire_dataset", "--recipe", str(tmp_path / "recipe.json")]
     subprocess.run([*command, "--output", str(raw)], cwd=ROOT, env=os.environ, check=True, capture_output=True)
     (disk.folder / "forgotten").write_text("written, and not waited for")
+    time.sleep(2)  # by then names have reached the disk, their content only if somebody waited for it
     assert disk.lose_unwritten_data() > 0, "the power failure loses something"
     assert (raw / "recipe.json").exists()
     sizes = [Image.open(path).size for path in (raw / "images").iterdir()]
