@@ -36,7 +36,7 @@ try:
     if workflow.is_main_process:
         for line in plan.found:
             print(line, file=sys.stderr)
-        locks.clear_stale()
+        locks.clear_stale(everywhere="--unlock" in sys.argv)
         state.forget_what_is_in_place()
 except UserError as error:
     raise WorkflowError(str(error))
@@ -70,8 +70,9 @@ def read_by(folder, *files):
     """Results of other jobs that the job of a folder reads, with their seals; all of these may hold wildcards.
 
     A job that is up to date reads nothing: what it was made from may be missing, newer, or replaced by another study. One
-    whose earlier results are put back waits for what has to change along with it. With --forcerun and --forceall Snakemake
-    has to see those jobs too; files are `ancient` then, so that they run alone.
+    whose earlier results are put back waits for what has to change along with it. With --force, --forcerun and --forceall
+    Snakemake has to see those jobs too; files are `ancient` then, so that they run alone. Those of a job that is forced
+    itself are not, or Snakemake 9.27 forgets the job where one of its inputs has to be made first.
     """
     names = dict.fromkeys([*files, *seals(os.path.dirname(file) for file in files)])
 
@@ -79,25 +80,34 @@ def read_by(folder, *files):
         found = [name.format(**wildcards) for name in names]
         if earlier_results(folder.format(**wildcards)):
             return [path for path in found if state.must_follow(os.path.dirname(path))]
-        if not state.is_current(folder.format(**wildcards)):
+        job = state.jobs[folder.format(**wildcards)]
+        if not state.is_current(job.folder) or is_forced(job):
             return found
-        return [ancient(path) for path in found] if is_forced() else []
+        return [ancient(path) for path in found] if forced() else []
 
     return paths
 
 
-def is_forced():
-    """Whether jobs were asked for that have to run although they are up to date."""
-    return workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+def forced():
+    """Rules and files whose jobs were asked to run although they are up to date."""
+    asked = workflow.dag_settings
+    targets = asked.targets if asked.forcetargets else []
+    rules = [rule.name for rule in workflow.rules] if asked.forceall else []
+    return {os.path.normpath(name) for name in [*asked.forcerun, *targets, *rules]}
+
+
+def is_forced(job):
+    """Whether a job was asked to run although it is up to date."""
+    return not forced().isdisjoint([job.recipe.step, *job.outputs])
 
 
 def earlier_results(folder):
     """Where earlier results of the planned recipe are kept; None where there are none, or the job has to run."""
-    return None if is_forced() else state.earlier(folder)
+    return None if forced() else state.earlier(folder)
 
 
 def take_back(folder):
-    """The command that puts earlier results back; `exec` keeps the shell from running the step after it."""
+    """The command that puts earlier results back; `exec` keeps the job from running its step after it."""
 
     def command(wildcards):
         path = folder.format(**wildcards)

@@ -17,7 +17,7 @@ from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import write_json
 from pipeline_steps.job.recipe import ArchiveInput, Recipe, read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.params.steps import AcquireParams
 
 
@@ -57,6 +57,7 @@ def acquire_dataset(
 ) -> None:
     """Fill a new folder beside the output, then replace the output by it."""
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe)
+    unseal(output)
     source = job_recipe.params_as(AcquireParams).source
     if source.needs_archive and archive is None:
         raise UserError("--archive: missing; give the archive of the data set, or its folder")

@@ -33,7 +33,7 @@ from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.files import atomic_write, write_json, write_text
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.params.arms import several_budgets, stem_and_variation
 from pipeline_steps.params.sections import Labels
 from pipeline_steps.params.steps import CompareParams
@@ -108,6 +108,7 @@ def compare(
     job_recipe = read_recipe(recipe)
     splits = [folder / "split.json" for folder in split]
     inputs = Inputs(recipe, *files_read(evaluation, [*training, *(pretraining or [])]), *splits, *crops, train_crops)
+    unseal(output)
     params = job_recipe.params_as(CompareParams).compare
     with track_run(job_recipe, output):
         evaluations = [read_evaluation(folder) for folder in evaluation]

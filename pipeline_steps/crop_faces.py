@@ -20,7 +20,7 @@ from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import atomic_write
 from pipeline_steps.job.progress import track
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import SEAL, Inputs, seal
+from pipeline_steps.job.seal import SEAL, Inputs, seal, unseal
 from pipeline_steps.params.steps import CropParams
 
 
@@ -43,6 +43,7 @@ def crop_faces(
 ) -> None:
     """Crop every image; list those that cannot be used with the reason."""
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, raw / SEAL)
+    unseal(output)
     params, dataset = job_recipe.params_as(CropParams), str(job_recipe.job["dataset"])
     cropper = Cropper(params.source, params.crop, params.crops)
     torch.set_num_threads(1)  # of every process

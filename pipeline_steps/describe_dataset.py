@@ -16,7 +16,7 @@ from pipeline_steps.job.command_line import main
 from pipeline_steps.job.files import atomic_write, write_json, write_text
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.params.steps import DescribeParams
 from pipeline_steps.reporting.data_card import contact_sheet, page, summarise
 from pipeline_steps.tracking.runs import track_run
@@ -29,6 +29,7 @@ def describe_dataset(
 ) -> None:
     """Describe the crops of one data set."""
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, crops / "crops.h5", crops / "rejected.csv")
+    unseal(output)
     record = job_recipe.params_as(DescribeParams).record
     rejected = read_rejected(crops / "rejected.csv")
     buffer = io.BytesIO()

@@ -21,7 +21,7 @@ from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.processor import use_processor
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.pose.averaging import Predict, flip_tested
@@ -40,6 +40,7 @@ def evaluate(
     """Predict the test (or validation) images and summarise the errors."""
     use_processor(threads)
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, model, crops, split)
+    unseal(output)
     params = job_recipe.params_as(EvaluateParams).evaluate
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)

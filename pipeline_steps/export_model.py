@@ -20,7 +20,7 @@ from pipeline_steps.job.files import atomic_write, write_json, write_text
 from pipeline_steps.job.processor import use_processor
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.network.inference import load_model, predict_rotations
 from pipeline_steps.params.steps import ExportParams
 from pipeline_steps.prediction.export import (
@@ -64,6 +64,7 @@ def export_model(
         read_recipe(recipe),
         Inputs(recipe, model, *files_read(evaluation or [], [training]), *described, crops, split),
     )
+    unseal(output)
     detail = job_recipe.params_as(ExportParams).detail
     with track_run(job_recipe, output):
         network, about = load_model(model)

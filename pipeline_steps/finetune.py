@@ -17,7 +17,7 @@ from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.processor import use_processor
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.network.backbones import load_imagenet, load_weights
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params.steps import FinetuneParams
@@ -56,6 +56,7 @@ def finetune(
     equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Train by the pose loss and any auxiliary losses; the chosen epoch's weights become model.safetensors."""
+    unseal(output)
     use_processor(max(1, threads // devices))
     job_recipe = read_recipe(recipe)
     if equal and take_over(equal, job_recipe, output):

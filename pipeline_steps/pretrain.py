@@ -14,7 +14,7 @@ from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.processor import use_processor
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.network.hybrid import HybridNetwork
 from pipeline_steps.params.steps import Auxiliary, PretrainParams
 from pipeline_steps.splits.split_file import read_split
@@ -37,6 +37,7 @@ def pretrain(
     equal: Annotated[Path | None, Option(help="finished results of an equal recipe, to be taken over")] = None,
 ) -> None:
     """Pre-train a backbone by a pretext task; the chosen epoch's weights become encoder.safetensors."""
+    unseal(output)
     use_processor(max(1, threads // devices))
     job_recipe = read_recipe(recipe)
     if equal and take_over(equal, job_recipe, output):

@@ -14,7 +14,7 @@ from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.params.steps import SplitParams
 from pipeline_steps.splits.partition import partition, selected
 from pipeline_steps.splits.protocols import Protocol, listed_images, read_protocol
@@ -39,6 +39,7 @@ def split_dataset(
 ) -> None:
     """Write split.json."""
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, crops)
+    unseal(output)
     rule, test_subjects = job_recipe.params_as(SplitParams).split, None
     with CropFile(crops) as file:
         images = kept = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects})

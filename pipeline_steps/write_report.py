@@ -15,7 +15,7 @@ from pipeline_steps.job.files import write_text
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.provenance import provenance
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import Inputs, seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.reporting.links import Links
 from pipeline_steps.reporting.report import Sources, render
 from pipeline_steps.tracking.settings import tracking_uri
@@ -36,6 +36,7 @@ def write_report(
     compared = [path for path in comparison.iterdir() if path.is_file()]
     read = files_read(evaluation, [*training, *(pretraining or [])])
     inputs = Inputs(recipe, *compared, *read, *(folder / "card.json" for folder in card), *crops)
+    unseal(output)
     sources = Sources(comparison, evaluation, training, pretraining or [], card, crops)
     page = render(sources, Links(output, tracking_uri()), _code())
     write_text(output / "report.html", page)

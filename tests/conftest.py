@@ -167,9 +167,13 @@ def export(
     """Export the tiny study's hybrid arm; evaluation: folder within the study's, or anywhere."""
     study = finished.folder / "results/tiny/default"
     job = {"study": "tiny", "arm": "hybrid", "seed": 0}
-    recipe = {"step": "export_model", "job": job, "params": {"detail": detail}}
-    (folder / "told.json").write_text(json.dumps(recipe))
     data = finished.folder / "data"
+    read = [study / "finetune/hybrid/seed0", study / evaluation]
+    read += [data / kind / "rendered-32px" for kind in ("crops", "cards", "splits")]
+    sealed = {str(path): json.loads((path / "seal.json").read_text()) for path in read if (path / "seal.json").exists()}
+    inputs = {path: {"kind": "job", "fingerprint": seal["fingerprint"]} for path, seal in sealed.items()}
+    recipe = {"step": "export_model", "job": job, "params": {"detail": detail}, "inputs": inputs}
+    (folder / "told.json").write_text(json.dumps(recipe))
     command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
     command += ["--training", str(study / "finetune/hybrid/seed0"), "--output", str(folder / "made")]
     command += ["--crops", str(data / "crops/rendered-32px/crops.h5"), "--card", str(data / "cards/rendered-32px")]

@@ -65,7 +65,14 @@ class Plan:
         names = self._names(**({"question": params.question} if params.question else {}))
         compared = [*self.evaluations(), *self.finetunings(), *self.pretrainings(), *self.splits(), *self.test_crops()]
         compared.append(self.crops(params.train_on))
-        self._add(self.comparison, "compare", names, CompareParams(compare=params.compare), _by_folder(compared))
+        self._add(
+            self.comparison,
+            "compare",
+            names,
+            CompareParams(compare=params.compare),
+            _by_folder(compared),
+            more=self.comparison_files(),
+        )
         shown = _by_folder([self.comparison, *self.cards(), *compared])
         self._add(self.report, "write_report", names, ReportParams(), shown)
 
@@ -80,9 +87,11 @@ class Plan:
         params: BaseModel,
         inputs: Mapping[str, str | Input],
         *code: str,
+        more: Iterable[str] = (),
     ) -> None:
         """Plan a job. inputs: by role, the folder of another job's results or what comes from outside. code: modules
-        of pipeline_steps, besides the step's own, that are chosen by parameters.
+        of pipeline_steps, besides the step's own, that are chosen by parameters. more: names of files that not every
+        job of the step writes.
         """
         upstream = tuple(source for source in inputs.values() if isinstance(source, str))
         known: dict[str, Input] = {
@@ -91,7 +100,7 @@ class Plan:
         }
         values = params.model_dump(mode="json")
         recipe = Recipe(step=step, job=dict(names), params=values, code=code_of(step, *code), inputs=known)
-        self.jobs[folder] = Job(folder, recipe, upstream)
+        self.jobs[folder] = Job(folder, recipe, upstream, tuple(more))
 
     def datasets(self) -> list[str]:
         """Names of the data sets that the study trains or tests on."""

@@ -31,20 +31,18 @@ def would_run(state: State, targets: list[str]) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
 
-    def visit(folder: str, is_target: bool) -> None:
-        if folder in found:
+    def visit(folder: str) -> None:
+        if folder in found or state.is_current(folder):
             return
         why = reasons(state, folder)
-        if state.is_current(folder) and (is_target or not why):
-            return
         kept = state.earlier(folder)
         for upstream in state.jobs[folder].upstream:
             if kept is None or state.must_follow(upstream):
-                visit(upstream, False)
+                visit(upstream)
         found[folder] = why
 
     for target in targets:
-        visit(target, True)
+        visit(target)
     return found
 
 

@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import sha256, write_json, write_text
+from pipeline_steps.job.hold import hold, release
+from pipeline_steps.job.main_process import is_main_process
 from pipeline_steps.job.provenance import code, keep_patch, patch_beside
-from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
+from pipeline_steps.job.recipe import RECIPE, FileInput, JobInput, Recipe, read_recipe
 
 SEAL = "seal.json"
 LIBRARIES = (
@@ -34,16 +36,27 @@ class SealedFile(BaseModel):
     sha256: str
 
 
-class Seal(BaseModel):
-    """fingerprint: of the recipe. files: by name. versions: of Python and of the libraries that compute, by name.
+class SealedFolder(BaseModel):
+    """Number of files below a folder, and their bytes, when its job ended."""
 
-    code: `git_commit` and `git_changed_files`, whose changes are in code.patch beside it; empty where not known.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: int
+    bytes: int
+
+
+class Seal(BaseModel):
+    """fingerprint: of the recipe. files: by name. folders: within the folder of results, by name.
+
+    versions: of Python and of the libraries that compute, by name. code: `git_commit` and `git_changed_files`, whose
+    changes are in code.patch beside it; empty where not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fingerprint: str
     files: dict[str, SealedFile]
+    folders: dict[str, SealedFolder] = {}
     versions: dict[str, str]
     code: dict[str, str] = {}
 
@@ -58,30 +71,45 @@ def read_seal(folder: Path) -> Seal:
 
 
 class Inputs:
-    """Files that a step reads, which must be as their jobs made them when it begins and unchanged when it ends.
+    """Files that a step reads, which must be those of its recipe when it begins and unchanged when it ends.
 
-    Raises UserError where the checksum of a file is not the one that was sealed; files from outside have no seal.
+    A seal among them stands for its whole folder. Raises UserError where a file was made by a job that the recipe does
+    not name, or where its content is not what that job wrote. Files from outside have no seal.
     """
 
     def __init__(self, recipe: Path, *paths: Path) -> None:
         code()  # as it is now: it may change while the job runs
         _date_no_later_than_now(recipe, *paths, *(path.with_name(SEAL) for path in paths))
         self.stamps = {path: _stamp(path) for path in paths}
+        read = read_recipe(recipe).inputs.values()
+        jobs = {source.fingerprint for source in read if isinstance(source, JobInput)}
+        named = {source.sha256 for source in read if isinstance(source, FileInput)}
         for path in paths:
-            if not path.with_name(SEAL).exists():
-                continue
-            sealed = read_seal(path.parent).files.get(path.name)
-            if sealed and sealed.sha256 != sha256(path):
-                raise UserError(
-                    f"{path}: its content is not what its job wrote (the SHA-256 differs); delete {path.parent} and "
-                    "run snakemake again"
-                )
+            if path.with_name(SEAL).exists():
+                _require_made_by(path, jobs, named)
 
     def require_unchanged(self) -> None:
         """Raise UserError where a file has been written to, or replaced, since the step began."""
         for path, stamp in self.stamps.items():
             if _stamp(path) != stamp:
                 raise UserError(f"{path}: changed while this job was reading it; run snakemake again")
+
+
+def _require_made_by(path: Path, jobs: set[str], named: set[str]) -> None:
+    """Raise UserError where a file is none that a job of these fingerprints wrote, nor of these checksums."""
+    made = read_seal(path.parent)
+    again = f"delete {path.parent} and run snakemake again"
+    if made.fingerprint not in jobs:
+        if path.name != SEAL and sha256(path) in named:
+            return
+        raise UserError(f"{path}: made by another recipe than the one that this job reads; {again}")
+    if path.name == SEAL and (lost := missing(path.parent)):
+        raise UserError(f"{lost[0]}; {again}")
+    sealed = made.files.get(path.name)
+    if sealed and not path.exists():
+        raise UserError(f"{path}: is missing; {again}")
+    if sealed and sealed.sha256 != sha256(path):
+        raise UserError(f"{path}: its content is not what its job wrote (the SHA-256 differs); {again}")
 
 
 def _date_no_later_than_now(*paths: Path) -> None:
@@ -97,6 +125,16 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
         return None
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def unseal(folder: Path) -> None:
+    """Hold a folder whose results are about to be replaced, and take their seal off: the first thing that a step does.
+
+    Raises UserError where another process still writes there.
+    """
+    hold(folder)
+    if is_main_process():
+        (folder / SEAL).unlink(missing_ok=True)
 
 
 def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None, copied: Path | None = None) -> None:
@@ -116,8 +154,20 @@ def seal(recipe: Recipe, folder: Path, inputs: Inputs | None = None, copied: Pat
     write_text(folder / RECIPE, recipe.text())
     written = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SEAL and f.name[0] != ".")
     files = {file.name: SealedFile(size=file.stat().st_size, sha256=sha256(file)) for file in written}
-    sealed = Seal(fingerprint=recipe.fingerprint, files=files, versions=versions, code=facts)
+    folders = {path.name: _contents(path) for path in sorted(folder.iterdir()) if _is_own_folder(path)}
+    sealed = Seal(fingerprint=recipe.fingerprint, files=files, folders=folders, versions=versions, code=facts)
     write_json(folder / SEAL, sealed.model_dump(mode="json"))
+    release(folder)
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Whether a path in a folder of results is a folder of the same job."""
+    return path.is_dir() and path.name[0] != "." and not (path / SEAL).exists()
+
+
+def _contents(folder: Path) -> SealedFolder:
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return SealedFolder(files=len(sizes), bytes=sum(sizes))
 
 
 def library_versions() -> dict[str, str]:
@@ -153,6 +203,28 @@ def corruption(folder: Path) -> str:
         for name, size in sizes.items()
         if size != sealed[name].size
     )
+
+
+def missing(folder: Path) -> list[str]:
+    """What is no longer there of sealed results, or not all there: a line for each file, and for each folder in them.
+
+    Raises UserError where the seal is missing or corrupt.
+    """
+    made = read_seal(folder)
+    lost = [f"{folder / name}: is missing" for name in made.files if not (folder / name).exists()]
+    for name, then in made.folders.items():
+        if (now := _contents(folder / name)) != then:
+            words = f"{now.files:,} files of {now.bytes:,} bytes instead of {then.files:,} of {then.bytes:,}"
+            lost.append(f"{folder / name}: {words}")
+    return lost
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether results are sealed, and nothing of them is missing or cut off."""
+    try:
+        return not missing(folder) and not is_corrupt(folder)
+    except UserError:
+        return False
 
 
 def is_corrupt(folder: Path) -> bool:

@@ -26,7 +26,7 @@ def read_yaml(path: Path) -> Any:
         root = loader.get_single_node()
         if root is None:
             return None
-        _refuse_twice(root, loader, path, "", set())
+        _refuse_twice(root, loader, path, "", {})
         return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -38,11 +38,17 @@ def read_yaml(path: Path) -> Any:
         loader.dispose()
 
 
-def _refuse_twice(node: yaml.Node, loader: yaml.SafeLoader, path: Path, place: str, seen: set[int]) -> None:
-    """Raise UserError where a map below a node has a key twice; place: dotted keys that lead there."""
+def _refuse_twice(node: yaml.Node, loader: yaml.SafeLoader, path: Path, place: str, seen: dict[int, bool]) -> None:
+    """Raise UserError where a map below a node has a key twice, or contains itself.
+
+    place: dotted keys that lead there. seen: of every node that was met, whether all below it was.
+    """
     if id(node) in seen:  # an alias
+        if not seen[id(node)]:
+            line = node.start_mark.line + 1
+            raise UserError(f"{path}, line {line}: {brief(place.removesuffix('.'))} contains itself; write it out")
         return
-    seen.add(id(node))
+    seen[id(node)] = False
     if isinstance(node, yaml.SequenceNode):
         for number, entry in enumerate(node.value):
             _refuse_twice(entry, loader, path, f"{place}{number}.", seen)
@@ -58,3 +64,4 @@ def _refuse_twice(node: yaml.Node, loader: yaml.SafeLoader, path: Path, place: s
                     )
                 lines[name] = line
             _refuse_twice(value, loader, path, f"{place}{key.value}.", seen)
+    seen[id(node)] = True

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline_steps.job.files import atomic_write, write_json
 from pipeline_steps.job.progress import logger
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
-from pipeline_steps.job.seal import is_corrupt, seal
+from pipeline_steps.job.seal import is_whole, seal
 from pipeline_steps.tracking.runs import TrackedRun, track_run
 from pipeline_steps.training.fit import Fitted
 
@@ -78,7 +78,7 @@ def take_over(equal: Path, recipe: Recipe, output: Path) -> bool:
     """
     theirs = read_recipe(equal / RECIPE)
     same_task = theirs.job.get("pretext") == recipe.job.get("pretext")
-    if theirs.fingerprint != recipe.fingerprint or not same_task or is_corrupt(equal):
+    if theirs.fingerprint != recipe.fingerprint or not same_task or not is_whole(equal):
         logger.warning("%s: not the results of an equal recipe; training instead of taking them over", equal)
         return False
     with track_run(recipe, output) as run:

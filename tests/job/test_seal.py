@@ -3,14 +3,24 @@
 import hashlib
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import JobInput, Recipe, read_recipe
-from pipeline_steps.job.seal import Inputs, SealedFile, is_corrupt, is_sealed_by, read_seal, seal
+from pipeline_steps.job.recipe import FileInput, JobInput, Recipe, read_recipe
+from pipeline_steps.job.seal import (
+    Inputs,
+    SealedFile,
+    SealedFolder,
+    is_corrupt,
+    is_sealed_by,
+    is_whole,
+    read_seal,
+    seal,
+)
 
 RECIPE = Recipe(step="crop_faces", job={"dataset": "faces"}, params={})
 
@@ -18,7 +28,8 @@ RECIPE = Recipe(step="crop_faces", job={"dataset": "faces"}, params={})
 @pytest.fixture
 def asked(tmp_path: Path) -> Path:
     path = tmp_path / "asked.json"
-    path.write_text(RECIPE.text())
+    reads = {"crops": JobInput(fingerprint=RECIPE.fingerprint)}
+    path.write_text(Recipe(step="split_dataset", job={"dataset": "faces"}, params={}, inputs=reads).text())
     return path
 
 
@@ -87,6 +98,56 @@ def test_an_input_that_changes_under_a_job_leaves_its_result_unsealed(
     with pytest.raises(UserError, match=re.escape(f"{made}: changed while this job was reading it")):
         seal(RECIPE, result, inputs)
     assert not list(result.iterdir())
+
+
+OTHER = RECIPE.model_copy(update={"params": {"size": 32}})
+
+
+def test_results_of_another_recipe_are_not_read(asked: Path, made: Path):
+    seal(OTHER, made.parent)
+    with pytest.raises(UserError, match=re.escape(f"{made}: made by another recipe than the one that this job reads")):
+        Inputs(asked, made)
+
+
+def test_a_file_that_the_user_names_may_be_any_jobs_result(tmp_path: Path, made: Path):
+    seal(OTHER, made.parent)
+    named = FileInput(sha256=hashlib.sha256(bytes(1000)).hexdigest())
+    path = tmp_path / "asked.json"
+    path.write_text(RECIPE.model_copy(update={"inputs": {"encoder": named}}).text())
+    Inputs(path, made)
+    made.write_bytes(bytes(999) + b"1")
+    with pytest.raises(UserError, match="made by another recipe"):
+        Inputs(path, made)
+
+
+@pytest.mark.parametrize("fault", ["crops.h5", "images/1.png", "images"])
+def test_a_folder_of_which_something_is_missing_is_not_read(asked: Path, made: Path, fault: str):
+    for name in ("1.png", "below/2.png"):
+        (made.parent / "images" / name).parent.mkdir(exist_ok=True)
+        (made.parent / "images" / name).write_bytes(bytes(10))
+    seal(RECIPE, made.parent)
+    assert read_seal(made.parent).folders == {"images": SealedFolder(files=2, bytes=20)}
+    Inputs(asked, made.with_name("seal.json"))
+    assert is_whole(made.parent)
+    gone = made.parent / fault
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert not is_whole(made.parent)
+    with pytest.raises(UserError, match=f"delete {re.escape(str(made.parent))} and run snakemake again"):
+        Inputs(asked, made.with_name("seal.json"))
+
+
+def test_a_sealed_file_that_is_missing_is_named(asked: Path, made: Path):
+    made.unlink()
+    with pytest.raises(UserError, match=re.escape(f"{made}: is missing; delete {made.parent} and run snakemake")):
+        Inputs(asked, made)
+
+
+def test_results_of_another_job_below_a_folder_are_none_of_its_own(made: Path):
+    (made.parent / "question").mkdir()
+    (made.parent / "question" / "table.md").write_text("table")
+    seal(OTHER, made.parent / "question")
+    seal(RECIPE, made.parent)
+    assert read_seal(made.parent).folders == {}
 
 
 def test_a_file_from_outside_is_taken_as_it_is(asked: Path, tmp_path: Path):

@@ -13,7 +13,8 @@ import pandas as pd
 
 from pipeline_steps.evaluation.metrics import prediction_table, summarise
 from pipeline_steps.images.crop_file import Crop, write_crops
-from pipeline_steps.job.recipe import JobInput, Recipe
+from pipeline_steps.job.recipe import JobInput, Recipe, read_recipe
+from pipeline_steps.job.seal import read_seal
 from pipeline_steps.params.sections import Arm, Evaluation
 from pipeline_steps.pose.geometry import euler_to_matrix
 from pipeline_steps.splits.split_file import Parts, Split, write_split
@@ -103,7 +104,11 @@ def _evaluated(folder: Path, dataset: str, arm: str, seed: int) -> None:
 
 
 def _sealed(folder: Path) -> None:
-    sealed = {"fingerprint": "", "files": {}, "versions": {"python": "3.11.0", "torch": "2.14.1"}}
+    sealed = {
+        "fingerprint": read_recipe(folder / "recipe.json").fingerprint,
+        "files": {},
+        "versions": {"python": "3.11.0", "torch": "2.14.1"},
+    }
     (folder / "seal.json").write_text(json.dumps(sealed))
 
 
@@ -125,7 +130,9 @@ class Study:
         """Run a step on the whole study; its recipe is written beside the output. What it says is returned."""
         output.mkdir(parents=True)
         told = output.with_suffix(".json")
-        told.write_text(Recipe(step=step, job={"study": "made_up"}, params=params).text())
+        read = [path.parent for path in sorted(self.folder.rglob("seal.json")) if path.parent != output]
+        inputs = {path.as_posix(): JobInput(fingerprint=read_seal(path).fingerprint) for path in read}
+        told.write_text(Recipe(step=step, job={"study": "made_up"}, params=params, inputs=inputs).text())
         command = [sys.executable, "-m", f"pipeline_steps.{step}", "--recipe", str(told), "--output", str(output)]
         for option, pattern in (("evaluation", "evaluate/*/*/*"), ("training", "finetune/*/*"), ("crops", "crops/*/*")):
             for path in sorted(self.folder.glob(pattern)):

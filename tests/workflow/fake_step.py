@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import read_recipe
-from pipeline_steps.job.seal import seal
+from pipeline_steps.job.seal import Inputs, seal, unseal
 from workflow.layout import FILES
 
 
@@ -19,9 +20,15 @@ def work(source: str, step: str, arguments: list[str]) -> None:
     start = time.time()
     given = dict(zip(arguments[::2], arguments[1::2], strict=False))
     output, recipe = Path(given["--output"]), read_recipe(Path(given["--recipe"]))
-    for option in ("--crops", "--split", "--model", "--raw"):
-        if option in given and not Path(given[option]).exists():
-            sys.exit(f"error: {given[option]}: missing")
+    read = [Path(given[option]) for option in ("--crops", "--split", "--model", "--raw") if option in given]
+    for path in read:
+        if not path.exists():
+            sys.exit(f"error: {path}: missing")
+    try:
+        inputs = Inputs(Path(given["--recipe"]), *(path / "seal.json" if path.is_dir() else path for path in read))
+        unseal(output)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     if step == "export_model":
         output.mkdir(parents=True, exist_ok=True)
         for name in FILES[step]:
@@ -30,7 +37,7 @@ def work(source: str, step: str, arguments: list[str]) -> None:
         made = Path(source, *_counterpart(output.parts))
         shutil.copytree(made, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("seal.json", "recipe.json"))
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
-    seal(recipe, output)
+    seal(recipe, output, inputs)
     with Path("steps.csv").open("a") as notes:
         notes.write(f"{step},{output},{start},{time.time()}\n")
 

@@ -247,6 +247,13 @@ def test_a_file_that_is_not_utf8_is_named_and_a_byte_order_mark_is_no_fault(tmp_
         load_params([path])
 
 
+@pytest.mark.parametrize("text", ["finetune: &a {epochs: *a}", "seeds: &a [1, *a]", "arms: &a {x: {y: [*a]}}"])
+def test_a_map_or_list_that_contains_itself_is_refused_by_line_and_key(tmp_path: Path, text: str):
+    (path,) = written(tmp_path, recursive=text)
+    with pytest.raises(UserError, match=r"recursive\.yaml, line 1: \w+\S* contains itself; write it out$"):
+        load_params([path])
+
+
 def test_aliases_and_merged_maps_are_not_given_twice(tmp_path: Path):
     (path,) = written(tmp_path, shared="finetune: &all {epochs: 3, batch_size: 8}\npretrain: {<<: *all, epochs: 5}")
     params = load_params([path])

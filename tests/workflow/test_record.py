@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ for folder, job in plan.jobs.items():
     Path(folder, "table.md").write_text(f"| made by {folder} |")
     Path(folder, "history.csv").write_text("epoch,val_geodesic_deg\\n1,9.0")
     Path(folder, "run.json").write_text('{"chosen_epoch": 1}')
+    for path in map(Path, job.outputs):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     seal(job.recipe, Path(folder))
 """
 """Finishes every job of the study in params.yaml without doing it."""
@@ -142,8 +146,37 @@ def test_a_model_that_the_study_does_not_have_is_not_asked_of_snakemake(reposito
 
 def test_nothing_is_versioned_while_jobs_are_left(repository: Repository):
     said = repository("python", "-m", "workflow.commands.record", fails=True)
-    assert said.startswith("error: some jobs are left to run, acquire_dataset rendered among them; run snakemake")
+    assert said.startswith("error: data/crops/rendered-32px: it has no results yet")
+    assert said.endswith("run: snakemake all_data all_pretrained all_finetuned all\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data/crops/rendered-32px/crops.h5", "data/cards/rendered-32px/card.html"),
+        *("results/tiny/default/pretrain/rotation/seed0/encoder.safetensors",),
+        *("results/tiny/default/finetune/hybrid/seed0/model.safetensors",),
+        *("results/tiny/default/evaluate/test/rendered/hybrid/seed0/predictions.parquet",),
+        *("results/tiny/default/compare/seal.json", "results/tiny/default/compare/figures/training_curves.svg"),
+    ],
+)
+def test_nothing_is_versioned_of_which_a_file_is_missing(repository: Repository, name: str):
     repository("python", "-c", MADE)
-    (repository.folder / "results/tiny/default/compare/seal.json").unlink()
+    (repository.folder / name).unlink()
     said = repository("python", "-m", "workflow.commands.record", fails=True)
-    assert said.startswith("error: some jobs are left to run, ")
+    assert said.startswith(f"error: {Path(name).parent}: ".replace("/figures", ""))
+    assert f"{name} is missing" in said
+
+
+def test_no_mixture_is_versioned_of_results_of_two_states_of_the_parameters(repository: Repository):
+    """As a changed run leaves that was stopped: a table by the old parameters beside a model by the new ones."""
+    repository("python", "-c", MADE)
+    old = repository.folder / "results/tiny/default/compare"
+    shutil.copytree(old, repository.folder / "kept")
+    repository.set_params({"finetune": {"epochs": 2}})
+    repository("python", "-c", MADE)
+    shutil.rmtree(old)
+    shutil.copytree(repository.folder / "kept", old)
+    repository.set_params({"finetune": {"epochs": 1}})
+    said = repository("python", "-m", "workflow.commands.record", fails=True)
+    assert re.match(r"error: results/tiny/default/finetune/\w+/seed0: training\.epochs 2 -> 1;", said), said

@@ -1,5 +1,6 @@
 """Results that a change has replaced are kept: a revert takes them back, and what was asked for is there afterwards."""
 
+import errno
 import os
 import shutil
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline_steps.job.recipe import Recipe
+from pipeline_steps.job.seal import seal
 from tests.cluster.slurm import wait_for
 from tests.conftest import World
 from tests.workflow.fake_steps import FakeSteps
@@ -46,6 +49,7 @@ def test_a_revert_takes_back_what_the_change_replaced_and_runs_no_step(faked: Fa
     steps = len(faked.steps())
     assert content(faked.folder) != before
     assert "taken back from" in succeeds(faked)
+    assert "taken back from" in (faked.folder / "logs/finetune/tiny-hybrid-seed0.log").read_text()
     assert content(faked.folder) == before
     succeeds(faked, overlay=change)
     succeeds(faked)
@@ -92,14 +96,118 @@ def test_where_data_were_deleted_a_revert_needs_none(faked: FakeSteps):
     assert not (faked.folder / "data/crops").exists()
 
 
-def test_a_corrupt_copy_is_not_taken_back(faked: FakeSteps):
-    model = (faked.folder / MODEL).read_bytes()
+def times(faked: FakeSteps, step: str, part: str = "") -> int:
+    """How often a step ran for folders whose path has a part."""
+    return int((faked.steps()["step"].eq(step) & faked.steps()["folder"].str.contains(part)).sum())
+
+
+@pytest.mark.parametrize("fault", ["cut off", "a file is missing", "a file in a folder is missing"])
+def test_a_corrupt_copy_is_not_taken_back_nor_what_was_made_from_it(faked: FakeSteps, fault: str):
+    before = content(faked.folder)
+    in_folder = fault == "a file in a folder is missing"
+    step, name = ("compare", "figures/training_curves.svg") if in_folder else ("finetune", "model.safetensors")
     succeeds(faked, overlay=LONGER)
-    (kept,) = (faked.folder / ".replaced" / MODEL).parent.glob("*/model.safetensors")
-    os.truncate(kept, 100)
+    kept = [path for path in (faked.folder / ".replaced").rglob(name) if "baseline" not in str(path)]
+    os.truncate(kept[0], 100) if fault == "cut off" else kept[0].unlink()
+    part = "" if in_folder else f"/{kept[0].parts[-4]}/"  # the arm
+    ran = times(faked, step, part), times(faked, "evaluate", part), times(faked, "write_report")
     succeeds(faked)
-    assert (faked.folder / MODEL).read_bytes() != model[:100]
-    assert faked.steps()["folder"].tolist().count(str(Path(MODEL).parent)) == 2
+    again = times(faked, step, part), times(faked, "evaluate", part), times(faked, "write_report")
+    assert again == (ran[0] + 1, ran[1] + (not in_folder), ran[2] + 1)
+    assert content(faked.folder).keys() == before.keys()
+    assert not faked.planned()
+
+
+def test_raw_data_of_which_a_file_is_missing_are_not_taken_back(faked: FakeSteps):
+    succeeds(faked, "data/raw/rendered/seal.json", overlay=OTHER_DATA)
+    (kept,) = (faked.folder / ".replaced/data/raw/rendered").glob("*/")
+    made = next(path for path in kept.rglob("*") if path.is_file() and path.parent != kept)
+    made.unlink()
+    succeeds(faked, "data/raw/rendered/seal.json")
+    assert times(faked, "acquire_dataset") == 2
+    assert (faked.folder / "data/raw/rendered" / made.relative_to(kept)).exists()
+
+
+@pytest.mark.parametrize("how", ["deleted", "-f", "--forcerun"])
+@pytest.mark.parametrize("state", ["of another study", "deleted"])
+def test_a_job_that_runs_again_alone_reads_its_own_data(faked: FakeSteps, how: str, state: str):
+    """Not what another study has left in the folders of data."""
+    before = content(faked.folder)
+    if state == "deleted":
+        shutil.rmtree(faked.folder / "data")
+    else:
+        succeeds(faked, "all_data", overlay=OTHER_DATA)
+        shutil.rmtree(faked.folder / ".replaced")
+    options = {"deleted": [], "-f": ["-f"], "--forcerun": ["--forcerun", "finetune"]}[how]
+    (faked.folder / MODEL).unlink() if how == "deleted" else None
+    succeeds(faked, MODEL, *options)
+    assert times(faked, "finetune", "hybrid") == 1
+    for name in ("data/crops/rendered-32px/recipe.json", f"{Path(MODEL).parent}/recipe.json"):
+        assert (faked.folder / name).read_bytes() == before[name]
+
+
+def test_a_step_that_outlives_its_snakemake_destroys_nothing_that_is_taken_back(
+    faked: FakeSteps, monkeypatch: pytest.MonkeyPatch
+):
+    before = content(faked.folder)
+    monkeypatch.setenv("FAKE_SECONDS", "12")
+    with faked.started("--cores", "1", overlay=LONGER) as process:
+        wait_for((faked.folder / "finetune.begun").exists, "training")
+        process.kill()
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    said = succeeds(faked)
+    assert "which still writes there" in said
+    assert len(faked.steps()) == 1, "the step went on"
+    assert content(faked.folder) == before
+    assert not faked.planned()
+
+
+def test_what_is_kept_is_dated_when_it_is_replaced(faked: FakeSteps):
+    """However old it is: it may be wanted again for a while from then."""
+    long_ago = time.time() - 90 * 86400
+    for path in sorted(faked.folder.rglob("*"), reverse=True):
+        if path.parts[len(faked.folder.parts)] in ("data", "results"):
+            os.utime(path, (long_ago, long_ago))
+    before = content(faked.folder)
+    succeeds(faked, overlay=LONGER)
+    succeeds(faked)
+    assert content(faked.folder) == before
+
+
+def test_a_good_copy_takes_the_place_of_a_corrupt_one(faked: FakeSteps):
+    before = content(faked.folder)
+    succeeds(faked, overlay=LONGER)
+    succeeds(faked, overlay=LONGER | {"labels": {"subjects": 1}})
+    for kept in [*(faked.folder / ".replaced").rglob("model.safetensors")]:
+        os.truncate(kept, 100)
+    succeeds(faked)  # trains again, since nothing whole is kept
+    steps = len(faked.steps())
+    succeeds(faked, overlay=LONGER | {"labels": {"subjects": 2}})
+    more = len(faked.steps())
+    assert more > steps
+    succeeds(faked)
+    assert len(faked.steps()) == more
+    assert content(faked.folder).keys() == before.keys()
+
+
+def test_where_links_are_impossible_one_line_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    def refuse(source: str, *_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(step="finetune", job={}, params={})
+    for name in ("a", "b", "c"):
+        Path("results").mkdir(exist_ok=True)
+        Path("results", name).write_text(name)
+    seal(recipe, Path("results"))
+    monkeypatch.setattr(os, "link", refuse)
+    replaced.keep({Path("results"): recipe.model_copy(update={"params": {"epochs": 2}})})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("results: results that are replaced cannot be kept here (")
+    assert line.count(os.strerror(errno.EXDEV)) == 1
+    assert not list(Path(".replaced").rglob("seal.json"))
 
 
 def test_forced_jobs_run_instead_of_being_taken_back(faked: FakeSteps):
@@ -118,8 +226,15 @@ def test_what_is_too_old_or_too_large_is_deleted_the_oldest_first(tmp_path: Path
         moment = time.time() - (days if name != "old" else replaced.KEPT_DAYS + 1) * 86400
         os.utime(folder, (moment, moment))
     monkeypatch.setattr(replaced, "KEPT_BYTES", 250)
+    for name in (".f1.7.tmp", ".f2.8.tmp"):
+        (tmp_path / ".replaced/results/new" / name).mkdir()
+        (tmp_path / ".replaced/results/new" / name / "seal.json").write_text("x" * 100)
     replaced.prune()
-    assert sorted(path.parent.parent.name for path in tmp_path.rglob("seal.json")) == ["day", "new"]
+    assert sorted(path.parent.parent.name for path in tmp_path.rglob("f1/seal.json")) == ["day", "new"]
+    assert len([*tmp_path.rglob(".*.tmp")]) == 2, "another process may be at work on them"
+    monkeypatch.setattr(replaced, "UNFINISHED_DAYS", -1)
+    replaced.prune()
+    assert not [*tmp_path.rglob(".*.tmp")]
 
 
 SITUATIONS = [
@@ -128,6 +243,8 @@ SITUATIONS = [
     (("results/tiny/default/evaluate/test/rendered/hybrid",), EXPORT, {"evaluate": {"flip_test": True}}),
     (("data/splits", "results/tiny/default/pretrain"), "all", {"arms": {"third": {"init": "ssl:rotation"}}}),
     (("results/tiny/default/compare/table.md", "data/cards"), "all", None),
+    (("results/tiny/default/compare/figures",), "all", None),
+    (("results/tiny/default/report/report.html",), "all", None),
     (("results/tiny/default/report", "results/tiny/default/finetune/baseline"), "all", LONGER),
     (("data",), "all_data", None),
     (("data/raw", "results/tiny/default/finetune"), "all_finetuned", {"seeds": [0, 1]}),
@@ -144,4 +261,8 @@ def test_what_was_asked_for_is_there_when_snakemake_ends_well(
     succeeds(faked, target, overlay=change)
     if target == EXPORT:
         assert all((faked.folder / EXPORT).with_name(name).exists() for name in FILES["export_model"])
+    if target == "all":
+        for step, folder in (("compare", "compare"), ("write_report", "report")):
+            made = faked.folder / "results/tiny/default" / folder
+            assert all((made / name).exists() for name in FILES[step])
     assert not faked.planned(change, target), "a dry run finds nothing that is left"

@@ -39,7 +39,9 @@ def print_export(
         state = State(plan.jobs)
         missing = [folder for folder in plan.finetunings() if not state.is_current(folder)]
         if missing:
-            raise UserError(f"{missing[0]}: this arm is not trained by the present params.yaml; run: make reproduce")
+            raise UserError(
+                f"{missing[0]}: this arm is not trained by the present params.yaml; run: snakemake all_finetuned"
+            )
         arm, seed = best_model([Path(folder) for folder in plan.finetunings()])
     export = plan.layout.export(arm, seed)
     if export not in plan.jobs:

@@ -9,18 +9,13 @@ from pipeline_steps.job.recipe import RECIPE, JobInput, Recipe, read_recipe
 from pipeline_steps.job.seal import SEAL, corruption, library_versions, read_seal
 from pipeline_steps.params.leaves import leaves
 from workflow.freshness.state import State
-from workflow.layout import outputs
 
 FEW = 3
 """Inputs that are named one by one; of more, only the first."""
 
 
 def reasons(state: State, folder: str) -> list[str]:
-    """Why the job of the results in `folder` would run; empty where they are up to date.
-
-    A job whose results are up to date except for a missing file would run only where a job that runs, or a target,
-    needs that file.
-    """
+    """Why the job of the results in `folder` would run; empty where they are up to date."""
     job, path = state.jobs[folder], Path(folder)
     if not (path / SEAL).exists():
         left = "its results are incomplete" if path.is_dir() and any(path.iterdir()) else "it has no results yet"
@@ -34,7 +29,7 @@ def reasons(state: State, folder: str) -> list[str]:
     found += [f"{other} is corrupt" for other in job.upstream if state.is_corrupt(other)]
     if not found and sealed != job.recipe:
         found.append(f"its names changed: {_shown(sealed.job)} -> {_shown(job.recipe.job)}")
-    found += [f"{name} is missing" for name in outputs(job.recipe.step, folder) if not Path(name).exists()]
+    found += [f"{name} is missing" for name in job.outputs if not Path(name).exists()]
     return found
 
 

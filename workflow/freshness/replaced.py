@@ -10,18 +10,23 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline_steps.job.errors import UserError
+from pipeline_steps.job.hold import hold, release
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
-from pipeline_steps.job.seal import SEAL, is_corrupt, is_sealed_by
+from pipeline_steps.job.seal import SEAL, is_sealed_by, is_whole
 from workflow.layout import REPLACED, replaced
 
 KEPT_DAYS = 30
 KEPT_BYTES = 50_000_000_000
 """Replaced results are deleted when they are older than this or, the oldest first, where they take more than this."""
+
+
+UNFINISHED_DAYS = 1
+"""Age of copies that nobody finishes any more, nor finishes deleting."""
 
 
 def keep(planned: Mapping[Path, Recipe]) -> None:
@@ -31,39 +36,49 @@ def keep(planned: Mapping[Path, Recipe]) -> None:
     """
     kept = False
     for folder, recipe in planned.items():
-        if not (folder / SEAL).exists() or is_corrupt(folder):
+        if not is_whole(folder):
             continue
         try:
             made = read_recipe(folder / RECIPE)
         except UserError:
             continue
         target = replaced(folder, made.fingerprint)
-        if made == recipe or target.exists():
+        if made == recipe or is_whole(target):
             continue
         unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             unfinished.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(folder, unfinished, copy_function=os.link, ignore=_other_jobs)
+            os.utime(unfinished)  # the day on which they were replaced, which says when they are deleted
+            forget(target)  # what is left of a corrupt copy
             unfinished.replace(target)
             kept = True
         except (OSError, shutil.Error) as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             if not target.exists():  # else another process has just kept them
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
                 print(f"{folder}: results that are replaced cannot be kept here ({reason})", file=sys.stderr)
                 break
     if kept:
         prune()
 
 
-def earlier(recipe: Recipe, folder: Path) -> Path | None:
-    """Where complete earlier results of this very recipe are kept; None where there are none."""
+def earlier(recipe: Recipe, folder: Path, outputs: Iterable[str]) -> Path | None:
+    """Where complete earlier results of this very recipe are kept; None where there are none.
+
+    outputs: paths, in the folder, of all files that the recipe's job writes.
+    """
     kept = replaced(folder, recipe.fingerprint)
-    return kept if kept.exists() and is_sealed_by(recipe, kept) and not is_corrupt(kept) else None
+    whole = kept.exists() and all(Path(kept, Path(name).relative_to(folder)).exists() for name in outputs)
+    return kept if whole and is_sealed_by(recipe, kept) and is_whole(kept) else None
 
 
 def take_back(kept: Path, folder: Path) -> None:
-    """Put kept results back into their folder, the seal last, in place of what lies there."""
+    """Put kept results back into their folder, the seal last, in place of what lies there.
+
+    Raises UserError where a step still writes there.
+    """
+    hold(folder)
     folder.mkdir(parents=True, exist_ok=True)
     present = list(folder.iterdir())
     others = _other_jobs(str(folder), [path.name for path in present])
@@ -74,24 +89,30 @@ def take_back(kept: Path, folder: Path) -> None:
             path.unlink()
     shutil.copytree(kept, folder, copy_function=os.link, ignore=shutil.ignore_patterns(SEAL), dirs_exist_ok=True)
     os.link(kept / SEAL, folder / SEAL)
+    release(folder)
     forget(kept)
 
 
 def forget(kept: Path) -> None:
     """Delete kept results, at once for everybody else; another process may have done so."""
     with suppress(FileNotFoundError):
-        shutil.rmtree(kept.replace(kept.with_name(f".{kept.name}.{os.getpid()}.tmp")))
+        shutil.rmtree(kept.replace(kept.with_name(f".{kept.name}.{os.getpid()}.gone.tmp")))
 
 
 def prune() -> None:
-    """Delete replaced results that are too old or take too much space, the oldest first."""
-    dated = sorted((seal.parent.stat().st_mtime, seal.parent) for seal in Path(REPLACED).rglob(SEAL))
+    """Delete replaced results that are too old or take too much space, the oldest first, and unfinished copies."""
+    for left in [*Path(REPLACED).rglob(".*.tmp")]:
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_ctime > UNFINISHED_DAYS * 86400:
+                shutil.rmtree(left)
+    kept = [seal.parent for seal in Path(REPLACED).rglob(SEAL) if not seal.parent.name.startswith(".")]
+    dated = sorted((folder.stat().st_mtime, folder) for folder in kept)
     sizes = {path: _own_bytes(path) for _, path in dated}
     total = sum(sizes.values())
     for date, path in dated:
         if total > KEPT_BYTES or time.time() - date > KEPT_DAYS * 86400:
             total -= sizes[path]
-            shutil.rmtree(path, ignore_errors=True)
+            forget(path)
 
 
 def _own_bytes(folder: Path) -> int:

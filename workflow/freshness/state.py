@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import atomic_write, write_text
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
-from pipeline_steps.job.seal import SEAL, is_corrupt, is_sealed_by
+from pipeline_steps.job.seal import SEAL, is_corrupt, is_sealed_by, is_whole
 from workflow import layout
 from workflow.freshness import replaced
 
@@ -30,11 +30,20 @@ _LONG_AGO = 86400.0
 
 @dataclass(frozen=True)
 class Job:
-    """A planned job: the folder of its results, its recipe, and the folders of the jobs whose results it reads."""
+    """A planned job: the folder of its results, its recipe, and the folders of the jobs whose results it reads.
+
+    more: names of files that it writes besides those that every job of its step writes.
+    """
 
     folder: str
     recipe: Recipe
     upstream: tuple[str, ...]
+    more: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> list[str]:
+        """Paths of all files that it writes."""
+        return layout.outputs(self.recipe.step, self.folder, self.more)
 
     @property
     def recipe_file(self) -> Path:
@@ -56,6 +65,7 @@ class State:
         self.jobs = jobs
         self._corrupt: dict[str, bool] = {}
         self._current: dict[str, bool] = {}
+        self._earlier: dict[str, Path | None] = {}
 
     def is_current(self, folder: str) -> bool:
         """Whether the results in `folder` are complete and follow the planned recipe.
@@ -63,8 +73,9 @@ class State:
         Those of a corrupt upstream job are not current either: run again, it may give other last digits.
         """
         if folder not in self._current:
-            sealed = is_sealed_by(self.jobs[folder].recipe, Path(folder))
-            self._current[folder] = sealed and not self.is_corrupt(folder)
+            job = self.jobs[folder]
+            whole = all(Path(name).exists() for name in job.outputs) and not self.is_corrupt(folder)
+            self._current[folder] = whole and is_sealed_by(job.recipe, Path(folder))
         return self._current[folder]
 
     def is_corrupt(self, folder: str) -> bool:
@@ -86,32 +97,39 @@ class State:
     def equal_training(self, folder: str) -> Path | None:
         """A finished training with the fingerprint of the one planned for `folder`, but under another name."""
         candidates = self._trained.get(self.jobs[folder].recipe.fingerprint, [])
-        return next((path for path in candidates if path != Path(folder) and not is_corrupt(path)), None)
+        return next((path for path in candidates if path != Path(folder) and is_whole(path)), None)
 
     def earlier(self, folder: str) -> Path | None:
-        """Where earlier results by the planned recipe are kept, to be put back instead of running the job."""
+        """Where earlier results by the planned recipe are kept, to be put back instead of running the job.
+
+        None as well where results that they were made from must change too and cannot be put back: those are made
+        anew, and may come out with other last digits.
+        """
+        if folder not in self._earlier:
+            upstream = [other for other in self.jobs[folder].upstream if self.must_follow(other)]
+            follow = all(self.earlier(other) is not None for other in upstream)
+            self._earlier[folder] = self._kept(folder) if follow else None
+        return self._earlier[folder]
+
+    def _kept(self, folder: str) -> Path | None:
         if self.is_current(folder) or self.is_corrupt(folder):
             return None
-        return replaced.earlier(self.jobs[folder].recipe, Path(folder))
+        job = self.jobs[folder]
+        return replaced.earlier(job.recipe, Path(folder), job.outputs)
 
     def must_follow(self, folder: str) -> bool:
         """Whether a job has to run, or be put back, when results that were made from its own are put back.
 
         Results of another recipe must not stay beside them; where there are none, none are needed.
         """
-        return not self.is_current(folder) and (Path(folder, SEAL).exists() or self.earlier(folder) is not None)
+        return not self.is_current(folder) and (Path(folder, SEAL).exists() or self._kept(folder) is not None)
 
     def to_put_back(self) -> list[str]:
         """Folders whose results are put back even where nothing that is asked for reads them.
 
         A changed run that was stopped has replaced some results, and left those that were made from them.
         """
-
-        def is_complete(folder: str) -> bool:
-            upstream = [other for other in self.jobs[folder].upstream if self.must_follow(other)]
-            return self.earlier(folder) is not None and all(map(is_complete, upstream))
-
-        return [folder for folder in self.jobs if is_complete(folder)]
+        return [folder for folder in self.jobs if self.earlier(folder) is not None]
 
     def keep_what_is_replaced(self) -> None:
         """Keep the results of other recipes, which Snakemake deletes before the jobs of this plan run."""

@@ -28,9 +28,8 @@ rule acquire_dataset:
         ),
         catalogue=shlex.quote(os.path.join(workflow.basedir, params.catalogue)),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output {params.folder}"
-        " {params.archive} --catalogue {params.catalogue} --threads {threads} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.acquire_dataset --recipe {input.recipe} --output {params.folder}"
+        " {params.archive} --catalogue {params.catalogue} --threads {threads}) 2>&1 | tee {log}"
 
 
 rule crop_faces:
@@ -48,9 +47,8 @@ rule crop_faces:
         take_back=take_back(CROPS),
         raw=RAW,
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw {params.raw}"
-        " --output {params.folder} --threads {threads} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.crop_faces --recipe {input.recipe} --raw {params.raw}"
+        " --output {params.folder} --threads {threads}) 2>&1 | tee {log}"
 
 
 rule describe_dataset:
@@ -67,9 +65,8 @@ rule describe_dataset:
         take_back=take_back(CARD),
         crops=CROPS,
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.describe_dataset --recipe {input.recipe} --crops {params.crops}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.describe_dataset --recipe {input.recipe} --crops {params.crops}"
+        " --output {params.folder}) 2>&1 | tee {log}"
 
 
 rule split_dataset:
@@ -91,6 +88,5 @@ rule split_dataset:
             else ""
         ),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {params.crops} {params.protocol}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.split_dataset --recipe {input.recipe} --crops {params.crops} {params.protocol}"
+        " --output {params.folder}) 2>&1 | tee {log}"

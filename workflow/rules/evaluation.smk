@@ -45,9 +45,8 @@ rule evaluate:
         crops=crops_of("{dataset}"),
         split=split_of("{dataset}"),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.evaluate --recipe {input.recipe} --model {params.model} --crops {params.crops}"
-        " --split {params.split} --output {params.folder} --threads {threads} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.evaluate --recipe {input.recipe} --model {params.model} --crops {params.crops}"
+        " --split {params.split} --output {params.folder} --threads {threads}) 2>&1 | tee {log}"
 
 
 rule export_model:
@@ -74,10 +73,9 @@ rule export_model:
         cards=options(card=plan.cards_for_export()),
         evaluations=lambda w: options(evaluation=plan.evaluations_of(w.arm, w.seed)),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.export_model --recipe {input.recipe} --training {params.training}"
+        "({params.take_back} python -m pipeline_steps.export_model --recipe {input.recipe} --training {params.training}"
         " --crops {params.crops} --split {params.split} {params.cards} {params.evaluations}"
-        " --output {params.folder} --threads {threads} 2>&1 | tee {log}"
+        " --output {params.folder} --threads {threads}) 2>&1 | tee {log}"
 
 
 rule compare:
@@ -85,7 +83,7 @@ rule compare:
         read_by(plan.comparison, *seals(plan.jobs[plan.comparison].upstream)),
         recipe=recipe_of(plan.comparison),
     output:
-        layout.outputs("compare", plan.comparison, plan.comparison_files()),
+        plan.jobs[plan.comparison].outputs,
     log:
         layout.log("compare", *NAMES),
     params:
@@ -95,9 +93,8 @@ rule compare:
         splits=options(split=plan.splits()),
         train_crops=crops_of(params.train_on),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.compare --recipe {input.recipe} --output {params.folder}"
-        " {params.compared} {params.splits} --train-crops {params.train_crops} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.compare --recipe {input.recipe} --output {params.folder}"
+        " {params.compared} {params.splits} --train-crops {params.train_crops}) 2>&1 | tee {log}"
 
 
 rule write_report:
@@ -115,6 +112,5 @@ rule write_report:
         compared=COMPARED,
         cards=options(card=plan.cards()),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.write_report --recipe {input.recipe} --output {params.folder}"
-        " --comparison {params.comparison} {params.compared} {params.cards} 2>&1 | tee {log}"
+        "({params.take_back} python -m pipeline_steps.write_report --recipe {input.recipe} --output {params.folder}"
+        " --comparison {params.comparison} {params.compared} {params.cards}) 2>&1 | tee {log}"

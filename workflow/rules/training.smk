@@ -75,10 +75,9 @@ rule pretrain:
         devices=lambda w, resources: max(1, resources.gpu),
         equal=equal_training,
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {params.crops} --split {params.split}"
+        "({params.take_back} python -m pipeline_steps.pretrain --recipe {input.recipe} --crops {params.crops} --split {params.split}"
         " --output {params.folder} --checkpoints {params.checkpoints}"
-        " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
+        " --threads {threads} --devices {params.devices} {params.equal}) 2>&1 | tee {log}"
 
 
 rule finetune:
@@ -110,7 +109,6 @@ rule finetune:
             f"--encoder {shlex.quote(path)}" if (path := encoder_of(w)) else ""
         ),
     shell:
-        "{params.take_back} "
-        "python -m pipeline_steps.finetune --recipe {input.recipe} --crops {params.crops} --split {params.split}"
+        "({params.take_back} python -m pipeline_steps.finetune --recipe {input.recipe} --crops {params.crops} --split {params.split}"
         " {params.encoder} --output {params.folder} --checkpoints {params.checkpoints}"
-        " --threads {threads} --devices {params.devices} {params.equal} 2>&1 | tee {log}"
+        " --threads {threads} --devices {params.devices} {params.equal}) 2>&1 | tee {log}"

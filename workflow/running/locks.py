@@ -19,17 +19,24 @@ HOLDERS = Path(".snakemake/holders")
 HERE = platform.node()
 
 
-def clear_stale() -> None:
-    """Remove the locks of Snakemakes that were killed, saying so, and hold a file for this one until it ends."""
+def clear_stale(everywhere: bool) -> None:
+    """Remove the locks of Snakemakes that were killed, saying so, and hold a file for this one until it ends.
+
+    everywhere: forget the Snakemakes of other machines as well, which cannot be seen from here, as `--unlock` asks for.
+    """
     holders = list(HOLDERS.glob("*.lock"))
-    dead = [path for path in holders if _is_dead(path)]
+    dead = [path for path in holders if (everywhere or _names(path)[0] == HERE) and not _is_locked(path)]
     if any(LOCKS.glob("*.lock")) and holders:
         if len(dead) == len(holders):
             shutil.rmtree(LOCKS)
             processes = ", ".join(_names(path)[1] for path in dead)
             _say(f"removed the lock of a Snakemake that no longer runs (process {processes})")
-        elif others := sorted({_names(path)[0] for path in holders} - {HERE}):
-            _say(f"{LOCKS}: locked by {', '.join(others)}; where no Snakemake runs there any more: make unlock")
+        elif others := [path for path in holders if path not in dead and _names(path)[0] != HERE]:
+            ended = (
+                f"process {', '.join(_names(path)[1] for path in dead)} of this machine has ended, but " if dead else ""
+            )
+            named = ", ".join(sorted({_names(path)[0] for path in others}))
+            _say(f"{LOCKS}: {ended}a Snakemake of {named} may still run; where none does: make unlock")
     for path in dead:
         path.unlink(missing_ok=True)
     HOLDERS.mkdir(parents=True, exist_ok=True)
@@ -37,6 +44,7 @@ def clear_stale() -> None:
     try:
         mine.acquire(blocking=False)
     except (OSError, NotImplementedError):  # a file system without locks: stale ones are for `make unlock` to remove
+        Path(mine.lock_file).unlink(missing_ok=True)
         return
     atexit.register(_release, mine, os.getpid())
 
@@ -47,15 +55,13 @@ def _names(holder: Path) -> tuple[str, str]:
     return machine, process
 
 
-def _is_dead(holder: Path) -> bool:
-    """Whether the process is one of this machine that has ended."""
-    if _names(holder)[0] != HERE:
-        return False
+def _is_locked(holder: Path) -> bool:
+    """Whether a process holds the file, as far as one can see."""
     try:
         with FileLock(holder, blocking=False):
-            return True
+            return False
     except (OSError, NotImplementedError, Timeout):
-        return False
+        return True
 
 
 def _release(mine: FileLock, process: int) -> None:
