@@ -18,6 +18,7 @@ from pipeline_steps.crop_faces import crop_faces
 from pipeline_steps.datasets.w300lp import W300Lp
 from pipeline_steps.describe_dataset import describe_dataset
 from pipeline_steps.images.crop_file import Crop, CropFile, write_crops
+from pipeline_steps.job.recipe import JobInput, Recipe
 from pipeline_steps.pose.landmarks import MEAN_FACE, poses_of_landmarks
 from stand_ins.w300lp import write_w300lp
 
@@ -49,10 +50,11 @@ def described(stand_in: Path, folder: Path, spoil: Spoil | None = None, **crop: 
     raw.mkdir()
     W300Lp().acquire(raw, copy)
     values = {"source": {"kind": "w300lp"}, "crop": {"box": "landmarks_loose"} | crop, "crops": {"size": 32}}
-    recipes = {"crop_faces": values, "describe_dataset": {"record": None}}
-    for step, params in recipes.items():
-        content = {"step": step, "job": {"dataset": "w300lp"}, "params": params}
-        (folder / f"{step}.json").write_text(json.dumps(content))
+    cropping = Recipe(step="crop_faces", job={"dataset": "w300lp"}, params=values)
+    inputs = {"crops": JobInput(fingerprint=cropping.fingerprint)}
+    describing = Recipe(step="describe_dataset", job={"dataset": "w300lp"}, params={"record": None}, inputs=inputs)
+    for recipe in (cropping, describing):
+        (folder / f"{recipe.step}.json").write_text(recipe.text())
     crop_faces(folder / "crop_faces.json", raw, folder / "crops", 1)
     describe_dataset(folder / "describe_dataset.json", folder / "crops", folder / "card")
     return json.loads((folder / "card/card.json").read_text())
