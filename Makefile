@@ -54,7 +54,7 @@ compare: .venv/installed  ## Show what differs between two recorded revisions: m
 results: .venv/installed  ## Write docs/results.md, docs/findings.md and README.md's table from the studies run here
 	$(RUN) python -m workflow.commands.results_page
 
-record: .venv/installed  ## Version data and results with DVC, once nothing is left to run
+record: .venv/installed  ## Version data and results with DVC, once nothing is left to run; then commit dvc.lock
 	@$(RUN) python -m workflow.commands.record
 
 bench: .venv/installed  ## Measure speed side by side with what it can be compared with, and write docs/speed.md

@@ -35,9 +35,9 @@ from pipeline_steps.job.files import atomic_write, write_json, write_text
 from pipeline_steps.job.recipe import read_recipe
 from pipeline_steps.job.seal import Inputs, seal, unseal
 from pipeline_steps.params.arms import several_budgets, stem_and_variation
-from pipeline_steps.params.sections import Labels
+from pipeline_steps.params.sections import Comparison, Labels
 from pipeline_steps.params.steps import CompareParams
-from pipeline_steps.splits.split_file import read_split
+from pipeline_steps.splits.split_file import read_folds
 from pipeline_steps.tracking.runs import track_run
 
 
@@ -68,7 +68,7 @@ def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[
 
 def write_trainings(arms: list[str], trainings: list[Trained], pretrainings: list[Trained], output: Path) -> None:
     """Write curves and costs of the trainings; arms: in the order in which they are drawn."""
-    history = histories(trainings)
+    history = histories(trainings, pretrainings)
     write_csv(history, output / "training_curves.csv")
     save(lines.training_curves(history, arms), output / "figures/training_curves.svg")
     write_csv(costs(trainings, pretrainings), output / "costs.csv")
@@ -78,15 +78,13 @@ def write_trainings(arms: list[str], trainings: list[Trained], pretrainings: lis
         save(lines.pretraining_probe(probed), output / "figures/pretraining_probe.svg")
 
 
-def write_labels(
-    evaluations: list[Evaluated], trainings: list[Trained], error: str, baseline: str, output: Path
-) -> None:
+def write_labels(evaluations: list[Evaluated], trainings: list[Trained], params: Comparison, output: Path) -> None:
     """Write error by number of labels, if some arm has more than one label budget."""
     if not several_budgets({t.name: Labels.model_validate(t.recipe.params["labels"]) for t in trainings}):
         return
-    curves = label_curve(evaluations, trainings, error)
+    curves, baseline = label_curve(evaluations, trainings, params.error), params.baselines[0]
     write_csv(curves, output / "label_curve.csv")
-    write_csv(labels_saved(curves, baseline), output / "labels_saved.csv")
+    write_csv(labels_saved(curves, baseline, evaluations, params), output / "labels_saved.csv")
     first, _ = stem_and_variation(baseline)
     arms = sorted({stem_and_variation(t.name)[0] for t in trainings}, key=lambda arm: (arm != first, arm))
     for dataset in sorted({str(e.metrics["dataset"]) for e in evaluations}):
@@ -116,10 +114,11 @@ def compare(
         compared = design(params, evaluations[0].params, trainings, pretrainings, split)
         arms = compare_arms(evaluations, params)
         with CropFile(train_crops) as file:
-            poses = constant_poses(file, read_split(split_of(compared.study.train_on, split)))
+            folds = read_folds(split_of(compared.study.train_on, split))
+            poses = [constant_poses(file, fold) for fold in folds]
         write_errors(with_constants(arms, evaluations, poses), evaluations, crops_by_dataset(crops), output)
         write_trainings(list(dict.fromkeys(arms["arm"])), trainings, pretrainings, output)
-        write_labels(evaluations, trainings, params.error, params.baselines[0], output)
+        write_labels(evaluations, trainings, params, output)
         write_text(output / "design.json", compared.model_dump_json(indent=2) + "\n")
     seal(job_recipe, output, inputs)
 

@@ -14,7 +14,7 @@ from typer import Option
 
 from pipeline_steps.evaluation.metrics import prediction_table, summarise
 from pipeline_steps.images.crop_file import CropFile
-from pipeline_steps.images.detail import limit_detail
+from pipeline_steps.images.window import read_as_seen
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import atomic_write, write_json
@@ -41,10 +41,11 @@ def evaluate(
     use_processor(threads)
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, model, crops, split)
     unseal(output)
-    params = job_recipe.params_as(EvaluateParams).evaluate
+    job = job_recipe.params_as(EvaluateParams)
+    params = job.evaluate
     network, about = load_model(model)
     network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
-    chosen = set(getattr(read_split(split), params.part))
+    chosen = set(getattr(read_split(split, job.seed), params.part))
     with CropFile(crops) as file:
         if str(file.size) != about["image_size"]:
             raise UserError(f"{crops}: crops of {file.size} px, but {model} was trained on {about['image_size']} px")
@@ -59,7 +60,7 @@ def evaluate(
         if params.flip_test:
             predict = partial(flip_tested, predict)
         chunks = np.array_split(rows, len(rows) // 4096 + 1)
-        predicted = np.concatenate([predict(limit_detail(file.read(chunk), params.detail)) for chunk in chunks])
+        predicted = np.concatenate([predict(read_as_seen(file, chunk, job.window, params.detail)) for chunk in chunks])
         table = prediction_table(
             [file.source_ids[i] for i in rows],
             [file.subjects[i] for i in rows],

@@ -6,6 +6,7 @@ python -m pipeline_steps.export_model --recipe RECIPE --training DIR --crops CRO
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from typer import Option
 from pipeline_steps.evaluation.constants import constant_poses
 from pipeline_steps.evaluation.reading import files_read, read_training
 from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.images.window import read_as_seen
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import atomic_write, write_json, write_text
@@ -36,8 +38,8 @@ from pipeline_steps.prediction.export import (
 )
 from pipeline_steps.prediction.head_pose import HeadPose
 from pipeline_steps.prediction.model_card import model_card
-from pipeline_steps.prediction.onnx_model import OPSET
-from pipeline_steps.prediction.tested import KEY, as_metadata, notice
+from pipeline_steps.prediction.onnx_model import OPSET, add_metadata
+from pipeline_steps.prediction.tested import FOUND, KEY, FoundFaces, as_metadata, notice
 from pipeline_steps.splits.split_file import read_split
 from pipeline_steps.tracking.runs import track_run
 
@@ -65,17 +67,18 @@ def export_model(
         Inputs(recipe, model, *files_read(evaluation or [], [training]), *described, crops, split),
     )
     unseal(output)
-    detail = job_recipe.params_as(ExportParams).detail
+    params = job_recipe.params_as(ExportParams)
     with track_run(job_recipe, output):
         network, about = load_model(model)
         cards = {of["dataset"]: of for of in (json.loads(path.read_text()) for path in described)}
-        parts = read_split(split)
+        parts = read_split(split, params.seed)
         output.mkdir(parents=True, exist_ok=True)
         with CropFile(crops) as file:
             data, poses = cards[file.dataset], constant_poses(file, parts)
             tests = [read_test(folder, cards, poses) for folder in evaluation or []]
             rows = sample(file, parts.train, CALIBRATION)
-            calibration = file.read(rows)
+            seen = partial(read_as_seen, file, window=params.window, detail=params.detail)
+            calibration = seen(rows)
             rotations = predict_rotations(network, calibration)
             place = face_place(file.read_with_context(rows), rotations, file.size, threads)
             metadata = about | {
@@ -83,15 +86,21 @@ def export_model(
                 "licence_of_the_data": (data["record"] or {}).get("licence", "not stated"),
                 "recipe": job_recipe.fingerprint,
                 "frame": FRAME,
-                "detail": json.dumps(detail),
+                "detail": json.dumps(params.detail),
+                "window": json.dumps(params.window),
                 "face_place": json.dumps(place),
                 KEY: as_metadata(tests),
             }
             write_exports(network, file.size, output, metadata, calibration)
             rows = sample(file, parts.validation, CHECKED)
-            measured = compared_with_torch(file, rows, predict_rotations(network, file.read(rows)), output)
+            images, labels = seen(rows), file.rotation[rows]
+            measured = compared_with_torch(images, labels, predict_rotations(network, images), output)
             rows = sample(file, parts.validation, SEARCHED)
-            measured |= compared_with_detector(file, rows, HeadPose.load(output / "model.onnx", threads))
+            if found := compared_with_detector(file, rows, HeadPose.load(output / "model.onnx", threads)):
+                measured |= found
+                metadata[FOUND] = FoundFaces.model_validate(found).model_dump_json()
+                for name in ("model.onnx", "model_int8.onnx"):
+                    add_metadata(output / name, {FOUND: metadata[FOUND]})
         measured["validation_geodesic_error"] = read_training(training).validation_error
         if not measured["model_from_torch_worst"] < ALLOWED_DEG:
             (output / "model.onnx").unlink()
@@ -101,9 +110,10 @@ def export_model(
             )
         with atomic_write(output / "model.safetensors") as temporary:
             shutil.copyfile(model, temporary)
-        facts = {"opset": OPSET, "image_size": file.size, "detail": detail, KEY: [test.model_dump() for test in tests]}
+        shown = {"image_size": file.size, "detail": params.detail, "window": params.window}
+        facts = {"opset": OPSET, KEY: [test.model_dump() for test in tests]} | shown
         write_json(output / "export.json", job_recipe.job | measured | facts)
-        card_of_model = model_card(job_recipe.job, about, data, detail, measured, evaluation or [], tests)
+        card_of_model = model_card(job_recipe.job, about, data, params, measured, evaluation or [], tests)
         write_text(output / "README.md", card_of_model)
         names = (job_recipe.job["arm"], job_recipe.job["seed"], measured["model_from_torch_worst"])
         logger.info("export_model %s/seed%s: ONNX within %.4f degrees of torch", *names)

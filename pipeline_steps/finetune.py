@@ -13,6 +13,7 @@ import torch
 from typer import Option
 
 from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.images.window import middle_window
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.processor import use_processor
@@ -63,10 +64,11 @@ def finetune(
         return
     inputs = Inputs(recipe, crops, split, *([encoder] if encoder else []))
     params = job_recipe.params_as(FinetuneParams)
-    parts = read_split(split)
+    parts = read_split(split, params.seed)
     with CropFile(crops) as file:
         labelled_ids = labelled_images(parts, file, params.labels, params.seed)
-    labelled, validation = CropDataset(crops, labelled_ids, True), CropDataset(crops, parts.validation)
+    labelled = CropDataset(crops, labelled_ids, True)
+    validation = CropDataset(crops, parts.validation, window=middle_window(params.training.augmentation.scale))
     labelled.require_labels("to fine-tune on")
     validation.require_labels("to validate on")
     network = build_network(params, encoder)
@@ -105,7 +107,9 @@ def finetune(
             "image_size": str(labelled.size),
             "crop": json.dumps(labelled.crop_rule),
         }
-        budget = {"labelled_subjects": len(set(labelled.subjects)), "labelled_images": len(labelled)}
+        used = [labelled, validation] if training.choose == "best" else [labelled]
+        subjects = {subject for images in used for subject in images.subjects}
+        budget = {"labelled_subjects": len(subjects), "labelled_images": sum(map(len, used))}
         write_results(output, "model.safetensors", network.inference_state(), about, fitted, job_recipe, run, budget)
     seal(job_recipe, output, inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 from typer import Option
 
+from pipeline_steps.images.window import middle_window
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.processor import use_processor
@@ -44,8 +45,9 @@ def pretrain(
         return
     inputs = Inputs(recipe, crops, split)
     params = job_recipe.params_as(PretrainParams)
-    parts = read_split(split)
-    train, validation = CropDataset(crops, parts.train, True), CropDataset(crops, parts.validation)
+    parts = read_split(split, params.seed)
+    train = CropDataset(crops, parts.train, True)
+    validation = CropDataset(crops, parts.validation, window=middle_window(params.training.augmentation.scale))
     pretext = str(job_recipe.job["pretext"])
     torch.manual_seed(params.seed)
     network = HybridNetwork(params.backbone, None, {pretext: Auxiliary(weight=1.0, task=params.task)})

@@ -41,18 +41,21 @@ def split_dataset(
     job_recipe, inputs = read_recipe(recipe), Inputs(recipe, crops)
     unseal(output)
     rule, test_subjects = job_recipe.params_as(SplitParams).split, None
+    official_test = None
     with CropFile(crops) as file:
         images = kept = pd.DataFrame({"source_id": file.source_ids, "subject": file.subjects})
         if protocol is not None:
             rules = read_protocol(protocol)
             test_subjects = rules.test
+            official_test = rules.official_test_images(rule.test_subjects == "all" or rule.folds is not None)
             kept = images[selected(file, rules.max_angle, listed_images(rules, protocol))]
             log_selection(protocol, rules, len(kept), len(images))
     if kept.empty:
         raise UserError(
             f"{protocol}: leaves out all {len(images)} images of {crops}; check that it is for this data set"
         )
-    write_split(output / "split.json", partition(kept, rule, test_subjects, len(images) - len(kept)))
+    made = partition(kept, rule, test_subjects, len(images) - len(kept), official_test)
+    write_split(output / "split.json", made)
     seal(job_recipe, output, inputs)
 
 

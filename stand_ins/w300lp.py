@@ -4,7 +4,8 @@ Zhu, Lei, Liu, Shi, Li: Face Alignment Across Large Poses: A 3D Solution, CVPR 2
 300W-LP.zip: `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.{jpg,mat}` where V numbers the views of one face from the original
 photograph, 0, to the profile; `300W_LP/{AFW,...}_Flip/` with the same names; `300W_LP/landmarks/AFW/NAME_V_pts.mat`;
 `300W_LP/Code/`. Folders, names and fields are those of the official archive. In its `_pts.mat` files the two fields
-differ, because `pts_2d` follows the visible outline of the cheek; here they are equal.
+differ, because `pts_2d` follows the visible outline of the cheek; here they are equal. There the label of a mirror
+image is a fit of its own; here it is the mirrored label.
 """
 
 from pathlib import Path

@@ -172,7 +172,7 @@ def export(
     read += [data / kind / "rendered-32px" for kind in ("crops", "cards", "splits")]
     sealed = {str(path): json.loads((path / "seal.json").read_text()) for path in read if (path / "seal.json").exists()}
     inputs = {path: {"kind": "job", "fingerprint": seal["fingerprint"]} for path, seal in sealed.items()}
-    recipe = {"step": "export_model", "job": job, "params": {"detail": detail}, "inputs": inputs}
+    recipe = {"step": "export_model", "job": job, "params": {"seed": 0, "detail": detail}, "inputs": inputs}
     (folder / "told.json").write_text(json.dumps(recipe))
     command = [sys.executable, "-m", "pipeline_steps.export_model", "--recipe", str(folder / "told.json")]
     command += ["--training", str(study / "finetune/hybrid/seed0"), "--output", str(folder / "made")]

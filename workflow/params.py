@@ -24,6 +24,7 @@ from pipeline_steps.params.sections import (
     SplitRule,
     Task,
 )
+from pipeline_steps.params.steps import refuse_jumping_angles
 from workflow.questions import DEFAULT, Choices, Seeds, merged, read_files, require, resolved
 
 
@@ -125,6 +126,11 @@ class Params(Choices):
             if arm.init.startswith("ssl:"):
                 require(f"arms.{name}.init", arm.init.removeprefix("ssl:"), self.pretext)
             used |= {*arm.auxiliary, arm.init.removeprefix("ssl:")}
+            seen = arm.auxiliary if arm.views == "single_view" else {}
+            try:
+                refuse_jumping_angles(self.network, self.finetune_of(name), {t: self.pretext[t] for t in seen})
+            except ValueError as error:
+                raise ValueError(f"arms.{name}: {error}") from error
         for name in sorted(used & self.pretext.keys()):
             try:
                 self.pretext[name].check_image_size(self.crops.size)
@@ -147,6 +153,13 @@ class Params(Choices):
                 raise ValueError(
                     f"datasets.{name}.split.validation_subjects: at least 1 is needed to validate training"
                 )
+        for name in self.test_on if self.evaluate.part == "test" else []:
+            folds = self.datasets[name].split.folds
+            if folds and sorted(seed % folds for seed in self.seeds) != list(range(folds)):
+                raise ValueError(
+                    f"seeds: {self.seeds} do not test each of the {folds} folds of {name} once, as the trainings with "
+                    f"seed s are tested on fold s mod {folds}; give {folds} seeds, such as {list(range(folds))}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -161,11 +174,16 @@ class Params(Choices):
     @model_validator(mode="after")
     def _windows(self) -> Self:
         reach = 1 + 2 * self.crops.context
-        for stage, training in (("pretrain", self.pretrain), ("finetune", self.finetune)):
-            if training.augmentation.scale[1] > reach:
+        trainings = {"pretrain": self.pretrain, "finetune": self.finetune}
+        trainings |= {f"arms.{arm}.finetune": self.finetune_of(arm) for arm, of in self.arms.items() if of.finetune}
+        largest = {f"{key}.augmentation.scale": of.augmentation.scale[1] for key, of in trainings.items()}
+        if self.evaluate.window is not None:
+            largest["evaluate.window"] = self.evaluate.window
+        for key, side in largest.items():
+            if side > reach:
                 raise ValueError(
-                    f"{stage}.augmentation.scale: windows of up to {training.augmentation.scale[1]:g} times the crop "
-                    f"reach beyond what is stored, {reach:g} times; raise crops.context"
+                    f"{key}: windows of up to {side:g} times the crop reach beyond what is stored, {reach:g} times; "
+                    "raise crops.context"
                 )
         return self
 

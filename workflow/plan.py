@@ -227,8 +227,10 @@ class Plan:
         if not path.exists():
             raise UserError(f"{key}.protocol: no file {path}; give an existing one, relative to the repository")
         protocol = read_protocol(path)
-        if (protocol.test is None) == (self.params.datasets[name].split.test_subjects is None):
-            raise UserError(f"{key}: give either test_subjects or a protocol with `test`, which {path} does not fit")
+        split = self.params.datasets[name].split
+        if (protocol.test is None) == (split.test_subjects is None and split.folds is None):
+            given = "test_subjects, folds or a protocol with `test`"
+            raise UserError(f"{key}: give one of {given}, which {path} does not fit")
         return ProtocolInput(sha256=protocol_checksum(protocol, path))
 
     def _archive(self, name: str) -> ArchiveInput:
@@ -286,12 +288,13 @@ class Plan:
     def _plan_use(self, arm: str, seed: int) -> None:
         """Evaluations of a model, and its export."""
         params, model = self.params, self.layout.finetuning(arm, seed)
+        window = params.evaluate.window_after(params.finetune_of(arm).augmentation)
         for name in params.test_on:
             self._add(
                 self.evaluation(name, arm, seed),
                 "evaluate",
                 self._names(arm=arm, seed=seed, dataset=name),
-                EvaluateParams(evaluate=params.evaluate),
+                EvaluateParams(seed=seed, evaluate=params.evaluate, window=window),
                 {"model": model, "crops": self.crops(name), "split": self.split(name)},
             )
         data = {"crops": self.crops(params.train_on), "split": self.split(params.train_on)}
@@ -300,7 +303,7 @@ class Plan:
             self.layout.export(arm, seed),
             "export_model",
             self._names(arm=arm, seed=seed),
-            ExportParams(detail=params.evaluate.detail),
+            ExportParams(seed=seed, detail=params.evaluate.detail, window=window),
             data | described,
         )
 

@@ -12,7 +12,6 @@ A size is merged before the question is looked up, so it can change a question t
 names are selected, and crossed with its variations.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -46,7 +45,9 @@ class Question(Strict):
         default=None, description="another question, whose keys are used wherever this one has none of its own"
     )
     arms: list[Name] | None = Field(default=None, min_length=1, description="the arms to compare; by default all")
-    baselines: list[ArmName] | None = Field(default=None, min_length=1, description="as compare.baselines")
+    baselines: list[ArmName] | None = Field(
+        default=None, min_length=1, description="as compare.baselines; by default those of them that are among its arms"
+    )
     seeds: Seeds | None = Field(default=None, description="as seeds")
     test_on: list[Name] | None = Field(default=None, description="as test_on")
     evaluate: dict[str, Any] = Field(default={}, description="keys of evaluate that this question changes")
@@ -112,9 +113,16 @@ def require(key: str, name: str, among: Mapping[str, Any], *more: str) -> None:
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes`, maps merged key by key; neither is modified."""
-    both = copy.deepcopy(dict(base))
+    both: dict[str, Any] = _copied(dict(base))
     update_config(both, changes)
     return both
+
+
+def _copied(value: Any) -> Any:
+    """Maps and lists anew, each place with its own: an alias in YAML names one map in two places."""
+    if isinstance(value, dict):
+        return {key: _copied(of_key) for key, of_key in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
 
 
 def without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,13 +191,17 @@ def resolved(files: Mapping[str, Any], config: Mapping[str, Any], file: str) -> 
     try:
         sized = merged(files, choices(merged(files, config), file).size_changes())
         asked = choices(merged(sized, config), file).question_changes()
-        selected = asked.pop("arms", None)
+        selected, given = asked.pop("arms", None), "compare" in asked
         values = without_removed(merged(merged(sized, asked), config))
         arms = values.get("arms")
         if selected and isinstance(arms, dict):
             for name in selected:
                 require(f"questions.{asked['question']}.arms", name, arms)
             values["arms"] = {name: arms[name] for name in selected}
+            compare = values.get("compare")
+            if not given and isinstance(compare, dict) and isinstance(baselines := compare.get("baselines"), list):
+                among = [name for name in baselines if name in selected]
+                values["compare"] = compare | {"baselines": among or baselines}
     except ValueError as error:
         raise UserError(f"{file}: {error}") from error
     return _crossed(values)

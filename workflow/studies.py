@@ -5,7 +5,8 @@ Minutes are those of all trainings of a question one after another. For each tra
 1. measured: what it took here, where its results are;
 2. recorded: what the same training took on average where docs/results has the costs of its arm;
 3. estimated: its images through the backbone, times the minutes per image of trainings with the same backbone and image
-   size that docs/results has the costs of.
+   size that docs/results has the costs of. Images are known where the parameters tell their number: by `epoch_images`,
+   or of rendered heads.
 
 Evaluations take little time beside the trainings, and are counted only.
 """
@@ -21,10 +22,11 @@ from typing import Annotated, Any, NamedTuple
 import pandas as pd
 import typer
 
+from pipeline_steps.datasets.rendered import Rendered
 from pipeline_steps.job.command_line import main
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.files import write_table
-from pipeline_steps.params.sections import Training
+from pipeline_steps.params.sections import Labels, Training
 from workflow import layout
 from workflow.layout import ROOT, StudyLayout
 from workflow.params import Params, parse_params
@@ -56,6 +58,16 @@ class Study:
     name: str
     values: dict[str, Any]
     file: str
+
+    @property
+    def title(self) -> str:
+        """Its name, with its file where that is called otherwise, as where several files extend one study."""
+        return self.name if self.file in (DEFAULT.name, f"{self.name}.yaml") else f"{self.name} ({self.file})"
+
+    @property
+    def names(self) -> list[str]:
+        """What it can be asked for by: its name, and its file's without ending."""
+        return list(dict.fromkeys([self.name, *([Path(self.file).stem] if self.file != DEFAULT.name else [])]))
 
     def ask(self, size: str, question: str | None = None) -> Params:
         """Its parameters at a size, for a question or its first."""
@@ -109,7 +121,7 @@ class Costs:
                     continue
                 self.recorded[study.name, size, step, name] = Cost(minutes, str(row["device"]), "recorded")
                 spent[params.network.backbone, params.crops.size, str(row["device"])].append((passes, minutes))
-                if step == "pretrain" and (images := _images(params.pretrain)):
+                if step == "pretrain" and (images := _unlabelled_images(params)):
                     self.views[_kind(params, name)] = passes / images
         self.rates = {  # of several devices the one with the most trainings
             key[:2]: (sum(m for _, m in costs) / sum(p for p, _ in costs), key[2])
@@ -130,10 +142,10 @@ class Costs:
     def _estimated(self, params: Params, job: Job) -> Cost | None:
         rate = self.rates.get((params.network.backbone, params.crops.size))
         if job.step == "pretrain":
-            images, tasks, pose_views = _images(params.pretrain), [job.name], 0
+            images, tasks, pose_views = _unlabelled_images(params), [job.name], 0
         else:
             arm = params.arms[job.name]
-            images, tasks = _images(params.finetune_of(job.name)), list(arm.auxiliary)
+            images, tasks = _labelled_images(params, job.name), list(arm.auxiliary)
             pose_views = 0 if arm.views == "single_view" else 1
         views = [self.views.get(_kind(params, task)) for task in tasks]
         if rate is None or images is None or None in views:
@@ -147,9 +159,28 @@ def _rows(docs: Path, study: Study, size: str) -> Iterator[dict[str, Any]]:
         yield from ({str(key): value for key, value in row.items()} for row in pd.read_csv(path).to_dict("records"))
 
 
-def _images(training: Training) -> int | None:
-    """Images that a training sees, each view once; None where that depends on the data."""
-    return training.epochs * training.epoch_images if training.epoch_images else None
+def _unlabelled_images(params: Params) -> int | None:
+    """Images that a pre-training sees, each view once; None where that depends on the data."""
+    return _images(params.pretrain, params, params.pretrain_on or params.train_on, Labels())
+
+
+def _labelled_images(params: Params, arm: str) -> int | None:
+    """Images that a fine-tuning sees, each view once; None where that depends on the data."""
+    return _images(params.finetune_of(arm), params, params.train_on, params.labels_of(arm))
+
+
+def _images(training: Training, params: Params, dataset: str, labels: Labels) -> int | None:
+    """Images that a training sees in whole batches; None where that depends on data that are not rendered."""
+    if training.epoch_images:
+        return training.epochs * training.epoch_images
+    source, split = params.datasets[dataset].source, params.datasets[dataset].split
+    if not isinstance(source, Rendered) or not isinstance(split.test_subjects, int):
+        return None
+    people = source.subjects - split.test_subjects - split.validation_subjects
+    if labels.subjects != "all":
+        people = min(people, labels.subjects)
+    images = people * max(1, round(labels.fraction * source.images_per_subject))
+    return training.epochs * (images // training.batch_size * training.batch_size)
 
 
 def _kind(params: Params, task: str) -> str:
@@ -231,7 +262,7 @@ def write_readme(root: Path = ROOT) -> None:
 def listing(study: Study, costs: Costs, docs: Path) -> str:
     """A study's questions, and below each a line per size: trainings, evaluations, minutes, where it is answered."""
     of_size = {size: {params.question: params for params in study.questions(size)} for size in study.sizes}
-    lines = [f"{study.name}: {study.ask('default').about}"]
+    lines = [f"{study.title}: {study.ask('default').about}"]
     for question in dict.fromkeys(question for found in of_size.values() for question in found):
         at = [found[question] for found in of_size.values() if question in found]
         lines += ["", "  " + ": ".join(filter(None, [question, _asks(at[0])]))]
@@ -250,7 +281,9 @@ def listing(study: Study, costs: Costs, docs: Path) -> str:
 
 
 def list_studies(
-    names: Annotated[list[str] | None, typer.Argument(metavar="STUDY", help="only these; by default all")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="STUDY", help="only these, by name or file; by default all")
+    ] = None,
     readme: Annotated[bool, typer.Option("--readme", help="write the tables of studies/README.md instead")] = False,
 ) -> None:
     """List studies, what their questions cost, and which are answered: here, or in docs/results."""
@@ -258,12 +291,13 @@ def list_studies(
         write_readme()
         return
     studies = all_studies()
+    known = list(dict.fromkeys(name for study in studies for name in study.names))
     for name in names or []:
-        if name not in [study.name for study in studies]:
-            raise UserError(f"{name}: no such study; known: {', '.join(study.name for study in studies)}")
+        if name not in known:
+            raise UserError(f"{name}: no such study; known: {', '.join(known)}")
     costs = Costs(studies, Path.cwd(), ROOT / "docs")
     for study in studies:
-        if not names or study.name in names:
+        if not names or set(names) & set(study.names):
             print(listing(study, costs, ROOT / "docs"))
 
 

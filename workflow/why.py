@@ -2,7 +2,7 @@
 
 A line for every job that `snakemake` would run, with the parameter, module, input or file that makes it run:
 
-    finetune hybrid/seed0 would run because training.learning_rate 0.001 -> 0.002
+    finetune hybrid/seed0 would run because finetune.learning_rate 0.001 -> 0.002
 
 Results that were replaced, and are wanted again, would be taken back instead.
 

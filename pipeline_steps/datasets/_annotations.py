@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,19 +25,31 @@ _LARGEST = 1 << 24
 """Bytes; limit on a decompressed variable, as a guard against hostile files. Real ones are below 10,000."""
 
 
-def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]:
-    """Yaw, pitch, roll (3,) in degrees, and landmarks (68, 2) in pixels, from one image's `.mat`; NaN where hidden.
+class Annotation(NamedTuple):
+    """euler_deg: yaw, pitch, roll (3,) in degrees. landmarks: (68, 2) in pixels, NaN where hidden.
+
+    pt2d: (K, 2) in pixels, the field of that name as it stands, with -1 for hidden points; None where there is none.
+    """
+
+    euler_deg: np.ndarray
+    landmarks: np.ndarray
+    pt2d: np.ndarray | None
+
+
+def read_annotation(path: Path, landmarks: str) -> Annotation:
+    """The annotation in one image's `.mat`.
 
     landmarks: name of the field with the landmarks (2 or 3, 68). Pose_Para starts with pitch, yaw, roll in radians.
     Raises ValueError that says what is missing or wrong.
     """
-    shapes = {"Pose_Para": (1, 3), landmarks: (2, 68)}
+    shapes, names = {"Pose_Para": (1, 3), landmarks: (2, 68)}, {"Pose_Para", landmarks, "pt2d"}
     try:
-        fields = dict(islice(_matrices(path.read_bytes(), set(shapes)), len(shapes)))
+        fields = dict(islice(_matrices(path.read_bytes(), names), len(names)))
     except FileNotFoundError as error:
         raise ValueError(f"{path.name} is missing") from error
     except (ValueError, struct.error, zlib.error) as error:
         raise ValueError(f"{path.name} is not a readable .mat file ({error})") from error
+    raw = _points(fields.get("pt2d"))
     for name, (rows, columns) in shapes.items():
         value = fields.get(name)
         if value is None:
@@ -51,7 +64,14 @@ def read_annotation(path: Path, landmarks: str) -> tuple[np.ndarray, np.ndarray]
     hidden = (points == _HIDDEN).any(1)
     if (known := len(points) - hidden.sum()) < _FEWEST:
         raise ValueError(f"{path.name}: {landmarks} has {known} of {len(points)} landmarks, the others are hidden (-1)")
-    return np.array([yaw, pitch, roll]), np.where(hidden[:, None], np.nan, points)
+    return Annotation(np.array([yaw, pitch, roll]), np.where(hidden[:, None], np.nan, points), raw)
+
+
+def _points(pt2d: np.ndarray | None) -> np.ndarray | None:
+    """Points (K, 2) of a field (2 or more, K), None where it is missing or something else."""
+    if pt2d is None or pt2d.ndim != 2 or len(pt2d) < 2 or not pt2d.size or not np.isfinite(pt2d).all():
+        return None
+    return pt2d[:2].T.astype(float)
 
 
 def _matrices(content: bytes, names: set[str]) -> Iterator[tuple[str, np.ndarray]]:

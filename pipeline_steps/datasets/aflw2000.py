@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pipeline_steps.datasets._annotations import read_annotation
 from pipeline_steps.datasets._archived import ArchivedDataset
+from pipeline_steps.datasets._literature import square_in_tests
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.pose.geometry import euler_to_matrix
@@ -31,6 +32,13 @@ class Aflw2000(ArchivedDataset):
         yield from (Entry(path.stem, path) for path in images)
 
     def read(self, entry: Entry) -> Sample:
-        """Pose and landmarks: those of `pt3d_68`, because `pt2d` has only 21 points, with -1 where one is hidden."""
-        euler_deg, landmarks = read_annotation(entry.image.with_suffix(".mat"), "pt3d_68")
-        return Sample(entry.source_id, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks)
+        """Pose, landmarks, and the square that the literature tests on.
+
+        The landmarks are those of `pt3d_68`, because `pt2d` has only 21 points, with -1 where one is hidden; the
+        literature's square is around `pt2d` all the same.
+        """
+        euler_deg, landmarks, pt2d = read_annotation(entry.image.with_suffix(".mat"), "pt3d_68")
+        square = None if pt2d is None else square_in_tests(pt2d)
+        return Sample(
+            entry.source_id, euler_to_matrix(euler_deg), euler_deg, literature_box=square, landmarks=landmarks
+        )

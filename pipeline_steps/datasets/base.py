@@ -38,8 +38,8 @@ class Sample:
     euler_deg: (3,) yaw, pitch, roll in degrees as the data set publishes them, NaN for an unknown angle; None to derive
     them from `rotation`.
     given_box: (4,) x0, y0, x1, y1 of the head as the data set gives it. projected_head: (4,) of the head's recorded
-    position, projected by the calibrated camera. landmarks: (K, 2), NaN where a point is hidden. None where the data
-    set provides none.
+    position, projected by the calibrated camera. literature_box: (4,) of the square that papers cut out of this data
+    set's images. landmarks: (K, 2), NaN where a point is hidden. None where the data set provides none.
     mirror_of: source id of the image whose mirror image this is, empty where it is none.
     """
 
@@ -48,6 +48,7 @@ class Sample:
     euler_deg: np.ndarray | None = None
     given_box: np.ndarray | None = None
     projected_head: np.ndarray | None = None
+    literature_box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     mirror_of: str = ""
 

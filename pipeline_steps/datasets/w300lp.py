@@ -3,6 +3,10 @@
 Zhu, Lei, Liu, Shi, Li: Face Alignment Across Large Poses: A 3D Solution, CVPR 2016. Official archive 300W-LP.zip
 (3DDFA project page): `300W_LP/{AFW,HELEN,IBUG,LFPW}/NAME_V.jpg` (450 x 450) with `.mat` beside it, where V numbers the
 views of one face, and the mirror images in `{AFW,...}_Flip/`. `landmarks/` and `Code/` are not read.
+
+The label of a mirror image is a fit of its own, not the mirrored label: in the one pair known here they are 3.5 degrees
+apart (HELEN_212515672_1_3, in issue 97 of github.com/natanielruiz/deep-head-pose), and 35 mirror images are beyond 99
+degrees where their originals are not (the list in github.com/haofanwang/accurate-head-pose).
 """
 
 import re
@@ -15,6 +19,7 @@ from pydantic import Field
 from pipeline_steps.acquisition.unpack import is_clutter
 from pipeline_steps.datasets._annotations import read_annotation
 from pipeline_steps.datasets._archived import ArchivedDataset
+from pipeline_steps.datasets._literature import square_in_training
 from pipeline_steps.datasets.base import Entry, Sample
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.pose.geometry import euler_to_matrix
@@ -44,9 +49,16 @@ class W300Lp(ArchivedDataset):
         yield from (Entry(f"{path.parent.name}/{path.stem}", path) for path in images)
 
     def read(self, entry: Entry) -> Sample:
-        """Pose and the 68 landmarks of `pt2d`."""
-        euler_deg, landmarks = read_annotation(entry.image.with_suffix(".mat"), "pt2d")
+        """Pose, the 68 landmarks of `pt2d`, and the square that the literature trains on."""
+        euler_deg, landmarks, pt2d = read_annotation(entry.image.with_suffix(".mat"), "pt2d")
         subject = entry.image.stem.rpartition("_")[0]
         part, _, name = entry.source_id.rpartition("/")
         mirror_of = f"{part.removesuffix(_FLIP)}/{name}" if part.endswith(_FLIP) else ""
-        return Sample(subject, euler_to_matrix(euler_deg), euler_deg, landmarks=landmarks, mirror_of=mirror_of)
+        return Sample(
+            subject,
+            euler_to_matrix(euler_deg),
+            euler_deg,
+            literature_box=None if pt2d is None else square_in_training(pt2d),
+            landmarks=landmarks,
+            mirror_of=mirror_of,
+        )

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pipeline_steps.evaluation.costs import by_fingerprint, starting_point
 from pipeline_steps.evaluation.reading import Evaluated, Trained
 
 
@@ -31,7 +32,16 @@ def cumulative_errors(evaluations: list[Evaluated]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def histories(trainings: list[Trained]) -> pd.DataFrame:
-    """arm, seed and every epoch's row of each fine-tuning."""
-    tables = [t.history.assign(arm=t.name, seed=t.run["seed"]) for t in trainings]
+def histories(trainings: list[Trained], pretrainings: list[Trained]) -> pd.DataFrame:
+    """arm, seed, every epoch's row of each fine-tuning, and images: through the backbone by then.
+
+    images counts every view, and all of the pre-training that the fine-tuning starts from where that is one of
+    `pretrainings`; what made initial weights from elsewhere is not known.
+    """
+    known, tables = by_fingerprint(pretrainings), []
+    for trained in trainings:
+        _, before = starting_point(trained, known)
+        first = before.run["backbone_passes"] if before else 0
+        images = first + trained.history["backbone_passes"].cumsum()
+        tables.append(trained.history.assign(arm=trained.name, seed=trained.run["seed"], images=images))
     return pd.concat(tables, ignore_index=True)

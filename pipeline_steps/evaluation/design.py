@@ -13,7 +13,7 @@ from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.job.recipe import RECIPE, JobInput, read_recipe
 from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.sections import Comparison, Evaluation
-from pipeline_steps.splits.split_file import Split, read_split
+from pipeline_steps.splits.split_file import Split, read_folds
 
 Values = dict[str, Any]
 """Nested parameters, with their types."""
@@ -37,11 +37,16 @@ class Part(Strict):
 
 
 class SplitSizes(Strict):
-    """Sizes of a data set's parts."""
+    """Sizes of a data set's parts; of several folds, training and validation are those of the first, test of all.
+
+    official_test: how many images the test set has in the complete, official data set; None where that is not known.
+    """
 
     train: Part
     validation: Part
     test: Part
+    folds: int = 0
+    official_test: int | None = None
 
 
 class Trainings(Strict):
@@ -123,11 +128,15 @@ def _arm(trainings: list[Trained], pretrainings: dict[str, Trained]) -> Values:
     return _parameters(trainings) | {"init": start} | labelled
 
 
-def _sizes(split: Split) -> SplitSizes:
+def _sizes(folds: list[Split]) -> SplitSizes:
+    first = folds[0]
+    tested, people = sum(len(fold.test) for fold in folds), sum(len(fold.subjects.test) for fold in folds)
     return SplitSizes(
-        train=Part(images=len(split.train), subjects=len(split.subjects.train)),
-        validation=Part(images=len(split.validation), subjects=len(split.subjects.validation)),
-        test=Part(images=len(split.test), subjects=len(split.subjects.test)),
+        train=Part(images=len(first.train), subjects=len(first.subjects.train)),
+        validation=Part(images=len(first.validation), subjects=len(first.subjects.validation)),
+        test=Part(images=tested, subjects=people),
+        folds=len(folds) if len(folds) > 1 else 0,
+        official_test=first.official_test,
     )
 
 
@@ -161,7 +170,7 @@ def design(
             train_on=_dataset_of(trainings[0], datasets),
             pretrain_on=_dataset_of(pretrainings[0], datasets) if pretrainings else None,
         ),
-        data={str(of.job["dataset"]): _sizes(read_split(split / "split.json")) for split, of in recipes.items()},
+        data={str(of.job["dataset"]): _sizes(read_folds(split / "split.json")) for split, of in recipes.items()},
         pretrain=folded({name: _parameters(of) for name, of in _by_name(pretrainings).items()}),
         finetune=folded({name: _arm(of, known) for name, of in _by_name(trainings).items()}),
         evaluate=evaluate,

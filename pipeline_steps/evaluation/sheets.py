@@ -9,7 +9,17 @@ from typing import Any
 import pandas as pd
 
 from pipeline_steps.evaluation.design import SplitSizes
-from pipeline_steps.evaluation.table import CONSTANTS, ERRORS, by_baseline, constants_of, no_better_than_constants
+from pipeline_steps.evaluation.table import (
+    CONSTANTS,
+    ERRORS,
+    LEAST_TRAININGS,
+    TOO_FEW_PEOPLE,
+    TOO_FEW_SEEDS,
+    arms_of,
+    by_baseline,
+    constants_of,
+    no_better_than_constants,
+)
 from pipeline_steps.pose.geometry import ANGLES
 
 PROBED = (
@@ -23,7 +33,9 @@ COUNTED = (
 INTERPOLATED = (
     "Labelled images; share: the arm's of the baseline's. Between budgets the error is taken as a straight line over "
     "the logarithm of the labels; none: no measured budget reaches the error, and nothing is extrapolated; ≤ and ≥: "
-    "the smallest budget already reaches it."
+    "the smallest budget already reaches it. In brackets the interval of each share by itself, not of all together, "
+    "with the confidence of the table of errors; where it has one end, or none, the measured budgets set no other; no "
+    "interval: too few seeds or people, so that the share describes these curves alone."
 )
 LARGEST = "baseline at its largest budget"
 QUESTIONS = {
@@ -46,10 +58,11 @@ def mean_and_std(mean: float, std: float) -> str:
 
 
 def reduction(row: Any) -> str:
-    """Error reduction with its interval in percent; row: of `compare_arms`. Empty for a baseline."""
+    """Error reduction with its interval, if it has one, in percent; row: of `compare_arms`. Empty for a baseline."""
     if math.isnan(row["reduction"]):
         return ""
-    return f"{row['reduction']:+.1f}% ({row['low']:+.1f} to {row['high']:+.1f})"
+    interval = "no interval" if math.isnan(row["low"]) else f"{row['low']:+.1f} to {row['high']:+.1f}"
+    return f"{row['reduction']:+.1f}% ({interval})"
 
 
 def number(value: float, form: str = ",.0f", missing: str = "") -> str:
@@ -62,10 +75,38 @@ def people(count: float) -> str:
     return f"{count:,.0f} {'person' if count == 1 else 'people'}"
 
 
+def trainings(row: Any) -> str:
+    """How many trainings were tested, such as 3 seeds or 5 folds; row: of `compare_arms`. Empty for constant poses."""
+    count, kind = int(row["seeds"]), "fold" if _in_folds(row) else "seed"
+    return f"{count} {kind}{'s' * (count > 1)}" if count else ""
+
+
+def _in_folds(row: Any) -> bool:
+    """Whether each image was tested by one fold; the tables of earlier versions do not say, and were not."""
+    return bool(row.get("folds", 0) > 0)
+
+
+def over(table: pd.DataFrame) -> str:
+    """What standard deviations of `compare_arms` are over: seeds, folds, or either by data set."""
+    arms = arms_of(table).drop_duplicates("dataset").to_dict("records")
+    kinds = {row["dataset"]: "folds" if _in_folds(row) else "seeds" for row in arms}
+    if len(set(kinds.values())) == 1:
+        return next(iter(kinds.values()))
+    return " or ".join(f"{kind} ({', '.join(d for d in kinds if kinds[d] == kind)})" for kind in ("seeds", "folds"))
+
+
 def uses(split: SplitSizes) -> str:
     """What the images of a data set are used for, such as 4,892 of 8 people to train on."""
     verbs = ((split.train, "to train on"), (split.validation, "to validate"), (split.test, "to test"))
-    return ", ".join(f"{part.images:,} of {people(part.subjects)} {verb}" for part, verb in verbs if part.images)
+    used = [f"{part.images:,} of {people(part.subjects)} {verb}" for part, verb in verbs if part.images]
+    if split.folds:
+        used[-1] += f" in {split.folds} folds"
+    return ", ".join(used) + part_of_official(split.test.images, split.official_test)
+
+
+def part_of_official(images: int, official: int | None) -> str:
+    """What stands behind the number of test images where the official test set has more."""
+    return f", of {official:,} in the official test set (development part)" if official and official > images else ""
 
 
 def error_name(column: str) -> str:
@@ -104,8 +145,12 @@ def arms(table: pd.DataFrame) -> pd.DataFrame:
     """
     first, *_ = shown_rows(table).values()
     sheet = first[["dataset", "arm"]].copy()
-    sheet["seeds"] = [str(seeds or "") for seeds in first["seeds"]]
-    for name in ERRORS:
+    records = first.to_dict("records")
+    if any(map(_in_folds, records)):
+        sheet["trainings"] = [trainings(row) for row in records]
+    else:
+        sheet["seeds"] = [str(seeds or "") for seeds in first["seeds"]]
+    for name in [error for error in ERRORS if error in first]:
         cells = zip(first[name], first[f"{name}_std"], strict=True)
         sheet[error_name(name)] = [mean_and_std(*cell) for cell in cells]
     for against, rows in shown_rows(table).items():
@@ -130,22 +175,31 @@ def _intervals(table: pd.DataFrame) -> str:
     compared = [of for of in (block[block["arm"] != block["baseline"]] for block in blocks) if len(of)]
     if not compared:
         return ""
-    seeds = int(table["seeds"].iloc[0])
     errors = " or ".join(dict.fromkeys(error for of in compared for error in of["error"]))
     same = max(of.groupby("dataset")["baseline"].nunique().max() for of in compared) > 1
-    short = (
-        "With one seed they do not say what another training would have given."
-        if seeds == 1
-        else f"{seeds} seeds tell little of how much trainings vary: the intervals are too short rather than too long."
-        if seeds < 8
-        else ""
-    )
-    return (
+    verdicts = {verdict for of in compared for verdict in of["verdict"]}
+    sentences = [
         f" Error reduction: of the {errors}, against {'the' if len(blocks) == 1 else 'each'} baseline"
-        f"{' of the same variation' if same else ''}. The intervals are those of a paired bootstrap "
-        f"over subjects, their images and seeds, and hold {_together(compared)} with "
-        f"{table['confidence'].iloc[0]:.0%} confidence. {short}"
-    )
+        f"{' of the same variation' if same else ''}."
+    ]
+    if verdicts - {TOO_FEW_SEEDS, TOO_FEW_PEOPLE}:
+        sentences.append(
+            f"The intervals are paired, allow for how few {_counted(table)} there are, and hold "
+            f"{_together(compared)} with {table['confidence'].iloc[0]:.0%} confidence."
+        )
+    if TOO_FEW_SEEDS in verdicts:
+        sentences.append(
+            f"Too few seeds: fewer than {LEAST_TRAININGS} trainings of an arm do not show how much trainings vary, so "
+            "that there is neither an interval nor a verdict."
+        )
+    if TOO_FEW_PEOPLE in verdicts:
+        sentences.append("Too few people: one person does not show how much people vary.")
+    return " ".join(sentences)
+
+
+def _counted(table: pd.DataFrame) -> str:
+    """Of what there are few, as the intervals allow for."""
+    return {"seeds": "people and seeds", "folds": "folds"}.get(over(table), "people and seeds, or folds,")
 
 
 def arms_note(table: pd.DataFrame) -> str:
@@ -157,9 +211,9 @@ def arms_note(table: pd.DataFrame) -> str:
         " Parameters were chosen by these images: no error here is a test error." if part == "validation" else ""
     )
     return (
-        f"Errors in degrees on the {part} images ({where}), mean ± standard deviation over seeds; aligned: after one "
-        f"constant rotation, estimated on these images, is removed.{chosen_on}{_intervals(table)}"
-        f"{_beside_constants(table)}"
+        f"Errors in degrees on the {part} images ({where}), mean ± standard deviation over {over(table)}; aligned: "
+        "after one constant rotation, estimated on these images, is removed."
+        f"{chosen_on}{_intervals(table)}{_beside_constants(table)}"
     )
 
 
@@ -233,14 +287,14 @@ def label_curves(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             ]
             cells = [mean_and_std(*cell) for cell in zip(of_arm["mean"], of_arm["std"], strict=True)]
             rows[arm] = dict(zip(names, cells, strict=True))
-        title = f"{dataset}, {curve} ({of_curve['error'].iloc[0]} in degrees, mean ± standard deviation over seeds)"
+        error = f"{of_curve['error'].iloc[0]} in degrees, mean ± standard deviation over seeds or folds"
+        title = f"{dataset}, {curve} ({error})"
         sheets[title] = pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm").reset_index()
     return sheets
 
 
 def labels_saved(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """A sheet per question, by the question in words; table: from `label_curves.labels_saved`."""
-    sign = {"at most": "≤ ", "at least": "≥ "}
     sheets = {}
     for question, words in QUESTIONS.items():
         rows = table[table["question"] == question]
@@ -251,10 +305,23 @@ def labels_saved(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         names = ("arm needs", "baseline has") if question == LARGEST else ("arm has", "baseline needs")
         for column, name in zip(("labels", "baseline_labels"), names, strict=True):
             sheet[name] = [number(n, missing="none") for n in rows[column]]
-        shares = zip(rows["share"], rows["bound"], strict=True)
-        sheet["share"] = ["" if math.isnan(share) else f"{sign.get(bound, '')}{share:.0%}" for share, bound in shares]
+        sheet["share"] = [share(row) for row in rows.to_dict("records")]
         sheets[words] = sheet
     return sheets
+
+
+def share(row: Any) -> str:
+    """A share of labels with its interval, such as 66% (41% to 97%); row: of `label_curves.labels_saved`."""
+    low, high = (row.get(name, math.nan) for name in ("share_low", "share_high"))
+    if math.isnan(low):
+        interval = "" if math.isnan(row["share"]) else "(no interval)"
+    elif math.isinf(high):
+        interval = f"(at least {low:.0%})" if low > 0 else "(anything)"
+    else:
+        interval = f"({low:.0%} to {high:.0%})" if low > 0 else f"(at most {high:.0%})"
+    sign = {"at most": "≤ ", "at least": "≥ "}.get(row["bound"], "")
+    point = "" if math.isnan(row["share"]) else f"{sign}{row['share']:.0%}"
+    return " ".join(filter(None, (point, interval)))
 
 
 def worst(table: pd.DataFrame, count: int = 5) -> dict[tuple[str, str], pd.DataFrame]:

@@ -81,8 +81,9 @@ def cumulative_error(table: pd.DataFrame, arms: list[str]) -> Figure:
 
 
 def training_curves(table: pd.DataFrame, arms: list[str]) -> Figure:
-    """table: arm, seed, epoch, val_geodesic_deg."""
-    return _lines(table, "epoch", "val_geodesic_deg", arms, "epoch", "validation geodesic error (degrees)")
+    """table: arm, seed, images (through the backbone), val_geodesic_deg."""
+    ylabel = "validation geodesic error (degrees)"
+    return _lines(table, "images", "val_geodesic_deg", arms, "images through the backbone", ylabel)
 
 
 def pretraining_probe(table: pd.DataFrame) -> Figure:

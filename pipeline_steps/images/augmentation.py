@@ -36,6 +36,11 @@ class Augmentation(Strict):
         le=180,
         description="rotation augmentation: largest angle within the image plane, in degrees; the pose label follows",
     )
+    rolled: Fraction = Field(
+        default=1.0,
+        description="share of the images that `roll` rotates; the others keep their own corners, as test images do. On "
+        "rendered heads, rotating half of the labelled images gave a lower error than rotating all",
+    )
     scale: Limits = Field(
         default=(1.0, 1.0),
         description="range of the side of the window that is cut out, as shares of the crop's; above 1 needs context",
@@ -80,18 +85,34 @@ class Motion(NamedTuple):
         return moved, torch.where(self.roll_deg.eq(0)[:, None], mirrored, matrix_to_euler(moved))
 
 
+def _mirrored_at_circle(grid: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+    """Points (B, S, S, 2); those outside the circle with centre (B, 2) and radius (B,) are mirrored to its inside.
+
+    A point at distance d from the centre moves along its ray to 2 * radius - d, which must not be negative.
+    """
+    offset = grid - centre[:, None, None]
+    distance, radius = offset.norm(dim=3, keepdim=True), radius[:, None, None, None]
+    return torch.where(distance > radius, grid - 2 * (1 - radius / distance) * offset, grid)
+
+
 class RandomWindow(nn.Module):
     """Cuts a square window out of every stored image (T pixels a side) and resizes it to the crop's size S, bilinear.
 
     scale: range of the window's side, and shift: largest shift of its centre along x and y, both as shares of S. Shifts
-    are limited so that the window, before it is rotated, stays within the stored image. roll: largest rotation of the
-    image about the window's centre, in degrees; corners beyond the stored image are filled with its reflection. Without
-    any of the three, the window is exactly the crop.
+    are limited so that the window, before it is rotated, stays within the stored image. Without any of the three, the
+    window is exactly the crop.
+
+    roll: largest rotation of the image about the window's centre, in degrees. The corners of a rotated window reach
+    beyond the stored image, and any filling with an edge that rotates along would tell the angle. So whatever lies
+    farther from the window's centre than the nearest edge of the stored image is filled with the mirror image of what
+    lies within that circle: a circle is the same at every angle. rolled: share of the images that are rotated.
     """
 
-    def __init__(self, size: int, scale: tuple[float, float], shift: float, roll: float = 0.0) -> None:
+    def __init__(
+        self, size: int, scale: tuple[float, float], shift: float, roll: float = 0.0, rolled: float = 1.0
+    ) -> None:
         super().__init__()
-        self.size, self.scale, self.shift, self.roll = size, scale, shift, roll
+        self.size, self.scale, self.shift, self.roll, self.rolled = size, scale, shift, roll, rolled
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Windows (B, C, S, S) of images (B, C, T, T), and the angles (B,) in degrees by which they were rotated."""
@@ -104,12 +125,19 @@ class RandomWindow(nn.Module):
         reach = (2 * self.shift * size / stored * torch.ones_like(side)).minimum(1 - side)
         centre = (2 * torch.rand(len(images), 2) - 1) * reach[:, None]  # from -1 to 1 across the stored image
         roll_deg = (2 * torch.rand(len(images)) - 1) * self.roll if self.roll else torch.zeros(len(images))
+        if self.rolled < 1:
+            roll_deg *= torch.rand(len(images)).lt(self.rolled)
         cosine, sine = roll_deg.deg2rad().cos() * side, roll_deg.deg2rad().sin() * side
         theta = torch.stack(  # the image rotates clockwise as its sampling grid rotates counter-clockwise
             [torch.stack([cosine, sine, centre[:, 0]], 1), torch.stack([-sine, cosine, centre[:, 1]], 1)], 1
         )
         with torch.autocast(images.device.type, enabled=False):  # a grid in bfloat16 would not hit the pixels
             grid = F.affine_grid(theta.to(images), [len(images), images.shape[1], size, size], align_corners=False)
+        if self.roll:
+            nearest_edge = 1 - 1 / stored - centre.abs().amax(1)  # the middles of the outermost pixels
+            mirrored = _mirrored_at_circle(grid, centre.to(images), nearest_edge.to(images))
+            is_rotated = roll_deg.ne(0).to(images.device)[:, None, None, None]
+            grid = torch.where(is_rotated, mirrored, grid) if self.rolled < 1 else mirrored
         windows = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
         return windows, roll_deg.to(images.device)
 
@@ -123,10 +151,10 @@ class BatchAugmentation(nn.Module):
         super().__init__()
         self.flip = params.flip
         p = params
-        self.window = RandomWindow(size, p.scale, p.shift, p.roll)
+        self.window = RandomWindow(size, p.scale, p.shift, p.roll, p.rolled)
         steps: list[nn.Module] = []
         if any((p.brightness, p.contrast, p.saturation, p.hue)):
-            steps.append(K.ColorJiggle(p.brightness, p.contrast, p.saturation, p.hue, p=1.0))
+            steps.append(K.ColorJitter(p.brightness, p.contrast, p.saturation, p.hue, p=1.0))
         if p.grayscale:
             steps.append(K.RandomGrayscale(p=p.grayscale))
         if p.blur:

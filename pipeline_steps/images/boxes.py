@@ -8,15 +8,16 @@ from pydantic import Field
 from pipeline_steps.datasets.base import Sample
 from pipeline_steps.job.strict import Strict
 
-BoxRule = Literal["landmarks_loose", "landmarks_tight", "projected_head", "given_box", "whole_image"]
+BoxRule = Literal["landmarks_loose", "landmarks_tight", "literature", "projected_head", "given_box", "whole_image"]
 
 
 class CropBox(Strict):
     """Which square is cut out around a head."""
 
     box: BoxRule = Field(
-        description="landmarks_loose: the landmarks' bounding box enlarged by forehead and cheeks, as in Hopenet; "
-        "landmarks_tight: the bounding box itself; projected_head: the recorded head position projected by the "
+        description="landmarks_loose: the landmarks' bounding box enlarged by forehead and cheeks; "
+        "landmarks_tight: the bounding box itself; literature: the square that Hopenet and 6DRepNet cut out of 300W-LP "
+        "in training and of AFLW2000-3D in tests; projected_head: the recorded head position projected by the "
         "calibrated camera (BIWI); given_box: the data set's own head box; whole_image: the image is already a crop"
     )
     margin: float = Field(
@@ -35,10 +36,12 @@ def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarr
     """The head's box (4,) x0, y0, x1, y1 in pixels of an image of `width` x `height`.
 
     landmarks_tight: the bounding box of the landmarks, brows to chin, without hidden ones. landmarks_loose: that box
-    enlarged as Hopenet and 6DRepNet do for AFLW2000 (github.com/natanielruiz/deep-head-pose, code/datasets.py): with k
-    = 0.2, by 2k of its width to the left and of its height above, then by 2k of the new width to the right and 0.6k of
-    the new height below. projected_head: the recorded position of the head in space, projected by the calibrated
-    camera. given_box: the data set's own. whole_image: the image is already a crop.
+    with the margins of Hopenet and 6DRepNet for AFLW2000-3D (github.com/natanielruiz/deep-head-pose, code/datasets.py):
+    with k = 0.2, by 2k of its width to the left and of its height above, then by 2k of the new width to the right and
+    0.6k of the new height below. literature: what these two cut out, which is around other points, in other margins for
+    300W-LP, and not as long as the box (`pipeline_steps.datasets._literature`). projected_head: the recorded position
+    of the head in space, projected by the calibrated camera. given_box: the data set's own. whole_image: the image is
+    already a crop.
     Raises ValueError where the sample lacks what the rule needs.
     """
     match rule:
@@ -46,6 +49,8 @@ def head_box(sample: Sample, rule: BoxRule, width: int, height: int) -> np.ndarr
             return np.array([0, 0, width, height], float)
         case "given_box":
             return _needed(sample.given_box, "head box")
+        case "literature":
+            return _needed(sample.literature_box, "pt2d, around which the literature crops")
         case "projected_head":
             return _needed(sample.projected_head, "calibrated head position")
     landmarks = _needed(sample.landmarks, "landmarks")

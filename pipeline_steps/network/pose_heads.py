@@ -78,8 +78,9 @@ class BinnedHead(PoseHead):
         return rotation
 
     def loss(self, outputs: Tensor, rotation: Tensor, euler_deg: Tensor) -> Tensor:
-        """Angles beyond the outermost bins count as the outermost."""
-        target = ((euler_deg - self.lowest) / self.width).floor().long().clamp(0, self.bins - 1)
+        """Angles beyond +-99 degrees count as +-99: no bin stands for them."""
+        euler_deg = euler_deg.clamp(self.lowest, -self.lowest)
+        target = ((euler_deg - self.lowest) / self.width).floor().long().clamp(max=self.bins - 1)
         error = (self.expected_deg(outputs) - euler_deg) / self.width
         return F.cross_entropy(outputs.flatten(0, 1), target.flatten()) + error.square().mean()
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline_steps.datasets.base import HeadPoseDataset
 from pipeline_steps.images.augmentation import Augmentation
+from pipeline_steps.images.window import middle_window
 from pipeline_steps.job.strict import Strict
 from pipeline_steps.params.registry import tagged_union
 from pipeline_steps.pretext.base import PretextTask
@@ -39,12 +40,19 @@ class SplitRule(Strict):
         description="file that selects the images to use and may list the test subjects, in place of test_subjects; "
         "relative to the repository",
     )
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="cross-validation, in place of test_subjects: the subjects are divided into so many folds, and the "
+        "trainings with seed s are tested on fold s mod folds, so that with as many seeds all subjects are tested once",
+    )
     validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
 
     @model_validator(mode="after")
     def _test_rule(self) -> Self:
-        if self.test_subjects is None and self.protocol is None:
-            raise ValueError("give test_subjects, or a protocol that names them")
+        if self.test_subjects is None and self.protocol is None and self.folds is None:
+            raise ValueError("give test_subjects, folds, or a protocol that names the test subjects")
+        if self.test_subjects is not None and self.folds is not None:
+            raise ValueError("give either test_subjects or folds")
         return self
 
 
@@ -84,9 +92,9 @@ class FinetuneTraining(Training):
     renamed: ClassVar[Mapping[str, str]] = {"backbone_learning_rate": "backbone_learning_rate_factor"}
 
     choose: Literal["best", "last"] = Field(
-        default="best",
-        description="which epoch's weights become the model: best, the one with the lowest geodesic error on the "
-        "validation subjects, or last, which needs no validation labels",
+        default="last",
+        description="which epoch's weights become the model: last, or best: the one with the lowest geodesic error on "
+        "the validation subjects, whose labels then count among the labelled images",
     )
     backbone_learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
@@ -176,6 +184,13 @@ class Evaluation(Strict):
         "the images of train_on, so that no test image shows detail that training images lack. Exported models do "
         "so too. No effect from crops.size on; null: crops as they are",
     )
+    window: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="side of the window in the middle of the crop that the network sees, as a share of the crop's; "
+        "above 1 needs crops.context. Exported models see it too. null: the middle of the arm's training windows, "
+        "finetune.augmentation.scale. Trainings validate by that one whatever is given here, so that a number trains "
+        "nothing again",
+    )
     within: list[Annotated[float, Field(gt=0)]] = Field(
         default=[5.0, 10.0, 15.0],
         description="report the share of images with a geodesic error below these, in degrees",
@@ -196,13 +211,21 @@ class Evaluation(Strict):
 
     @property
     def name(self) -> str:
-        """Everything about an evaluation that changes predictions or images, as in validation_flip_test_detail_109."""
+        """All choices that change predictions or images, as in validation_flip_test_detail_109_window_0.9.
+
+        A window of null is none: it is the arm's own, and so the name is that of all arms.
+        """
         options = [
             self.part,
             "flip_test" if self.flip_test else "",
             "" if self.detail is None else f"detail_{self.detail}",
+            "" if self.window is None else f"window_{self.window:g}",
         ]
         return "_".join(filter(None, options))
+
+    def window_after(self, augmentation: Augmentation) -> float:
+        """The window that a model sees whose training images were augmented in this way."""
+        return middle_window(augmentation.scale) if self.window is None else self.window
 
 
 class Comparison(Strict):

@@ -100,13 +100,13 @@ def euler_errors_deg(predicted: Array, euler_deg: Array) -> Array:
 
     euler_deg: labels (..., 3) in degrees as a data set publishes them; an angle that is NaN has no error: NaN.
 
-    Several triples of angles are one rotation. The prediction's is that of `matrix_to_euler`, as in papers, except
-    where a perfect prediction would not get its label back by that:
+    Two triples of angles are one rotation: that of `matrix_to_euler` and (180 - yaw, pitch + 180, roll + 180). A label
+    is compared with the one that is nearer by the mean of the errors. By the first alone, a prediction would be off by
+    180 in pitch and roll as soon as its yaw passes 90 degrees, however near it is. Where both yaws are within 60
+    degrees, the first is the nearer one, unless pitch and roll together are off by more than 210.
 
-    - beyond a yaw of +-90 degrees, a label is compared with the nearer one of the prediction's two triples, that one
-      and (180 - yaw, pitch + 180, roll + 180);
-    - in gimbal lock only pitch - roll (pitch + roll at a yaw of -90) of the prediction is determined, and its roll is
-      taken to be the label's.
+    In gimbal lock only pitch - roll (pitch + roll at a yaw of -90) of the prediction is determined, and its roll is
+    taken to be the label's.
     """
     xp = _namespace(predicted)
     yaw, pitch, roll = (matrix_to_euler(predicted)[..., i] for i in range(3))
@@ -117,8 +117,18 @@ def euler_errors_deg(predicted: Array, euler_deg: Array) -> Array:
     usual = abs(wrap_deg(xp.stack([yaw, pitch, roll], -1) - euler_deg))
     other = abs(wrap_deg(xp.stack([180.0 - yaw, pitch + 180.0, roll + 180.0], -1) - euler_deg))
     sums = [xp.where(known, errors, xp.zeros_like(errors)).sum(-1) for errors in (usual, other)]
-    nearer = (abs(euler_deg[..., 0]) > 90.0) & (sums[1] < sums[0])
-    return xp.where(nearer[..., None], other, usual)
+    return xp.where((sums[1] < sums[0])[..., None], other, usual)
+
+
+def wrapped_errors_deg(predicted: Array, euler_deg: Array) -> Array:
+    """Errors (..., 3), 0 to 90 degrees, of yaw, pitch and roll by the field's own rule for angles that wrap.
+
+    Each angle of the triple of `matrix_to_euler` for itself: the smallest absolute difference from the label after 0,
+    180 or 360 degrees are added or subtracted (github.com/thohemp/6DRepNet, sixdrepnet/test.py). It forgives an angle
+    that is off by 180 degrees. Arguments and NaN: see `euler_errors_deg`.
+    """
+    error = abs(wrap_deg(matrix_to_euler(predicted) - euler_deg))
+    return _namespace(error).minimum(error, 180.0 - error)
 
 
 def wrap_deg(angle_deg: Array) -> Array:

@@ -50,17 +50,20 @@ def write_exports(
         temporary.with_suffix(".pt2").replace(temporary)
 
 
-def compared_with_torch(file: CropFile, rows: np.ndarray, torch_rotation: np.ndarray, output: Path) -> dict[str, float]:
+def compared_with_torch(
+    images: np.ndarray, labels: np.ndarray, torch_rotation: np.ndarray, output: Path
+) -> dict[str, float]:
     """Geodesic distances of both ONNX files from torch and, where labels are known, their errors; all in degrees.
 
-    torch_rotation: the network's predictions (N, 3, 3) for these rows.
+    images: uint8 (N, S, S, 3), as a network sees them. labels: rotations (N, 3, 3), NaN where unknown. torch_rotation:
+    the network's predictions (N, 3, 3).
     """
-    images, found = file.read(rows), {"checked_images": float(len(rows))}
+    found = {"checked_images": float(len(images))}
     rotation = {name: OnnxModel(output / f"{name}.onnx")(images) for name in ("model", "model_int8")}
     for name, predicted in rotation.items():
         distance = geodesic_distance_deg(torch_rotation, predicted)
         found |= {f"{name}_from_torch_worst": float(distance.max()), f"{name}_from_torch_mean": float(distance.mean())}
-    labels = file.rotation[rows].astype(float)
+    labels = labels.astype(float)
     if (known := np.isfinite(labels).all((1, 2))).any():
         for name, predicted in rotation.items():
             error = geodesic_distance_deg(labels[known], predicted[known])
@@ -98,13 +101,13 @@ def compared_with_detector(file: CropFile, rows: np.ndarray, model: HeadPose) ->
     labels = file.rotation[rows[seen]].astype(float)
     predicted = {
         "found": np.stack([pose.matrix for found in poses for pose in found]),
-        "own": model.rotations(file.read(rows[seen])),
+        "own": model.rotations(file.read_with_context(rows[seen])),
     }
     errors = {
         f"{name}_box_median_geodesic_error": float(np.median(geodesic_distance_deg(labels, rotation)))
         for name, rotation in predicted.items()
     }
-    return errors | {"faces_found": float(seen.mean())}
+    return errors | {"faces_found": float(seen.mean()), "searched_images": float(len(rows))}
 
 
 def read_test(evaluation: Path, cards: Mapping[str, Mapping[str, Any]], poses: dict[str, np.ndarray]) -> ErrorsOn:
@@ -127,5 +130,5 @@ def read_test(evaluation: Path, cards: Mapping[str, Mapping[str, Any]], poses: d
         images=int(tested.metrics["n"]),
         flip_test=tested.params.flip_test,
         errors=errors(tested.metrics),
-        constants={name: errors(metrics) for name, metrics in constant_metrics(tested, poses).items()},
+        constants={name: errors(metrics) for name, metrics in constant_metrics([tested], [poses]).items()},
     )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipeline_steps.images.detail import limit_detail
 from pipeline_steps.images.image_files import LARGEST_SQUARE, cut_square
+from pipeline_steps.images.window import as_seen, side_needed
 from pipeline_steps.job.errors import UserError, brief
 from pipeline_steps.pose.averaging import flip_tested
 from pipeline_steps.pose.geometry import matrix_to_euler
@@ -88,6 +88,7 @@ class HeadPose:
         place = json.loads(model.about.get("face_place", "null"))
         self.place = None if place is None else FacePlace(place)
         self.detail: int | None = json.loads(model.about.get("detail", "null"))
+        self.window = float(model.about.get("window", 1))
         self._detector: FaceDetector | None = None
 
     @classmethod
@@ -96,6 +97,8 @@ class HeadPose:
 
         Raises UserError where the file is missing, corrupt, or not from `export_model`.
         """
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file; `make export` makes a model.onnx and prints its folder")
         try:
             return cls(OnnxModel(Path(path), threads), Path(path), threads)
         except Exception as error:  # ONNX Runtime's exceptions have no common class
@@ -149,14 +152,16 @@ class HeadPose:
         ]
 
     def rotations(self, crops: np.ndarray, flip_test: bool = False) -> np.ndarray:
-        """Rotations (N, 3, 3) of the heads in crops uint8 (N, S, S, 3)."""
-        crops = limit_detail(crops, self.detail)
-        return flip_tested(self.model, crops) if flip_test else self.model(crops)
+        """Rotations (N, 3, 3) of the heads in crops uint8 (N, T, T, 3) with the context that `as_seen` needs."""
+        seen = as_seen(crops, self.model.size, self.window, self.detail)
+        return flip_tested(self.model, seen) if flip_test else self.model(seen)
 
     def _predicted(self, rgb: Image.Image, squares: np.ndarray, flip_test: bool) -> np.ndarray:
-        """Rotations (N, 3, 3) of the heads in squares (N, 4) of an image."""
-        border, side = str(self.model.crop["border"]), (squares[:, 2] - squares[:, 0]).max()
-        if side > LARGEST_SQUARE:
+        """Rotations (N, 3, 3) of the heads in squares (N, 4) of an image, which are crops without context."""
+        border, pixels = str(self.model.crop["border"]), side_needed(self.model.size, self.window)
+        context = (pixels / self.model.size - 1) / 2 * (squares[:, 2:] - squares[:, :2])
+        cut = squares + np.concatenate([-context, context], 1)
+        if (side := (cut[:, 2] - cut[:, 0]).max()) > LARGEST_SQUARE:
             raise ValueError(f"a crop of {side:,.0f} pixels is too large")
-        crops = np.stack([cut_square(rgb, square, self.model.size, border) for square in squares])
+        crops = np.stack([cut_square(rgb, square, pixels, border) for square in cut])
         return self.rotations(crops, flip_test)

@@ -71,6 +71,17 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, metadata: Mapp
         temporary.write_bytes(model.SerializeToString())
 
 
+def add_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    """Add to the metadata of an ONNX file."""
+    import onnx
+
+    model = onnx.load(path)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
 def write_int8(path: Path, output: Path, calibration: np.ndarray, metadata: Mapping[str, str]) -> None:
     """Write an ONNX model with convolutions in 8-bit integers, with their ranges from crops uint8 (N, S, S, 3)."""
     import onnx

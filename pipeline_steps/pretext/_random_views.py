@@ -13,6 +13,11 @@ class RandomViews(PretextTask):
 
     view: Augmentation = Field(description="keys that are left out keep their value in this default")
 
+    @property
+    def rolls_views(self) -> bool:
+        """See PretextTask."""
+        return self.view.roll > 0
+
     @field_validator("view", mode="before")
     @classmethod
     def _over_the_default(cls, view: Any) -> Any:

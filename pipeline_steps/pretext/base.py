@@ -59,6 +59,11 @@ class PretextTask(Strict, ABC):
         outputs: Tensor = head(features)
         return outputs
 
+    @property
+    def rolls_views(self) -> bool:
+        """Whether views are rotated within the image plane, so that `view_labels` changes more than angles' signs."""
+        return False
+
     def check_image_size(self, size: int) -> None:
         """Raise ValueError, with the sizes that can be used, where images of `size` x `size` pixels cannot."""
 

@@ -16,7 +16,7 @@ class RollEquivariance(PoseAware):
     """The second view is rotated by up to `view.roll` degrees, and differs in window and colour. Our own task.
 
     No constant prediction is equivariant, so that this task cannot collapse. By default half of the second views are
-    mirrored first, and their poses with them.
+    mirrored first, and their poses with them. Only the head tells the angle: corners do not (see `RandomWindow`).
     """
 
     kind: Literal["roll_equivariance"] = "roll_equivariance"
@@ -25,6 +25,6 @@ class RollEquivariance(PoseAware):
     @field_validator("view")
     @classmethod
     def _rotated(cls, view: Augmentation) -> Augmentation:
-        if not view.roll:
-            raise ValueError("roll must be above 0: every second view is rotated")
+        if not view.roll or view.rolled < 1:
+            raise ValueError("roll must be above 0, and rolled 1: every second view is rotated")
         return view

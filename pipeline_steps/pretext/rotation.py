@@ -27,6 +27,11 @@ class Rotation(PretextTask):
 
     kind: Literal["rotation"] = "rotation"
 
+    @property
+    def rolls_views(self) -> bool:
+        """See PretextTask."""
+        return True
+
     def views(self, images: Tensor, generator: torch.Generator) -> Views:
         """One view per image, rotated by a uniformly drawn multiple of 90 degrees; targets are the multiples (B,)."""
         turns = torch.randint(4, (len(images),), generator=generator, device=generator.device).to(images.device)

@@ -7,7 +7,9 @@ Warp compiles these functions to machine code; they are Python only in syntax, s
 
 import warp as wp
 
-wp.config.log_level = wp.LOG_ERROR  # otherwise every log starts with its banner and a warning that there is no GPU
+from pipeline_steps.rendering.warp_runtime import start_warp
+
+start_warp()
 wp.set_module_options({"enable_backward": False})  # halves compilation time; nothing is differentiated
 
 _NEAR = wp.constant(0.001)  # metres in front of the camera

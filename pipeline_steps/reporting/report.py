@@ -22,6 +22,7 @@ from pipeline_steps.evaluation.reading import (
     read_table,
     read_training,
 )
+from pipeline_steps.evaluation.table import TOO_FEW_SEEDS
 from pipeline_steps.evaluation.worst import best_and_worst, first_of_best
 from pipeline_steps.job.recipe import RECIPE, read_recipe
 from pipeline_steps.job.seal import read_seal
@@ -34,8 +35,9 @@ FIGURES = {
     "cumulative_error": ("Cumulative error", "Share of the test images with an error below a limit; higher is better."),
     "label_curve": ("Error by labels", "One panel for more people, one for more images of the same people."),
     "training_curves": (
-        "Validation error by epoch",
-        "Geodesic error on the validation subjects after every epoch of fine-tuning.",
+        "Validation error by images through the backbone",
+        "Geodesic error on the validation subjects after every epoch of fine-tuning. Every view of an image counts, "
+        "those of an arm's pre-training too: at one place on the axis all arms have cost the same.",
     ),
     "pretraining_probe": (
         "What pre-training learns of the pose",
@@ -93,6 +95,8 @@ def _of_dataset(
         "images": int(own["images"].iloc[0]),
         "subjects": int(own["subjects"].iloc[0]),
         "part": own["part"].iloc[0],
+        "over": sheets.over(own),
+        "too_few_seeds": TOO_FEW_SEEDS in set(own["verdict"]),
         "confidence": own["confidence"].iloc[0],
         "figures": _figures(comparison, dataset),
         "best": faces[:8],
@@ -171,7 +175,7 @@ def render(sources: Sources, links: Links, provenance: Mapping[str, str]) -> str
         everything=everything,
         finetunings=tables.trained_rows(trainings, evaluations, errors, links),
         pretrainings=tables.trained_rows(pretrainings, {}, {}, links),
-        seeds=int(table["seeds"].iloc[0]),
+        trained=" or ".join(dict.fromkeys(filter(None, map(sheets.trainings, table.to_dict("records"))))),
         baselines=design.compare.baselines,
         made={
             **_trainings(trainings),

@@ -1,5 +1,6 @@
 """The tables and sentences of a report, from the files of a comparison."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,18 @@ from pydantic import BaseModel
 from pipeline_steps.evaluation import sheets
 from pipeline_steps.evaluation.design import FACTS, Design, Values, text
 from pipeline_steps.evaluation.reading import Evaluated, Trained, kind_of_images
-from pipeline_steps.evaluation.table import CONSTANTS, ERRORS, constants_of, no_better_than_constants
+from pipeline_steps.evaluation.table import (
+    BETTER,
+    CONSTANTS,
+    ERRORS,
+    TOO_FEW_PEOPLE,
+    TOO_FEW_SEEDS,
+    VERDICTS,
+    WITHIN_NOISE,
+    WORSE,
+    constants_of,
+    no_better_than_constants,
+)
 from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.params.leaves import leaves
 from pipeline_steps.params.sections import Arm
@@ -108,7 +120,8 @@ def headline(of_dataset: pd.DataFrame) -> Headline:
         sentences.append(f"No arm has a lower error than {first['arm']}." if any_other else "It is the only arm.")
     several = {against: count for against, count in counts.items() if count.sum() > 1}
     for against, count in several.items():
-        verdicts = ", ".join(f"{count.get(name, 0)} {name}" for name in ("better", "within noise", "worse"))
+        named = [name for name in VERDICTS if name in count or name in (BETTER, WITHIN_NOISE, WORSE)]
+        verdicts = ", ".join(f"{count.get(name, 0)} {name}" for name in named)
         sentences.append(f"Of {count.sum()} arms compared{against or ' with a baseline'}: {verdicts}.")
     if several:
         sentences.append("These arms are not compared with each other.")
@@ -120,7 +133,8 @@ def headline(of_dataset: pd.DataFrame) -> Headline:
         sentences.append(f"No better than the lower of these two: {', '.join(beaten)}.")
     if first["part"] == "validation":
         sentences.append("Parameters were chosen by these images: this is no test error.")
-    least = [name for name in ("worse", "within noise", "better") if name in {row["verdict"] for row in compared}]
+    weakest_first = (TOO_FEW_SEEDS, TOO_FEW_PEOPLE, WORSE, WITHIN_NOISE, BETTER)
+    least = [name for name in weakest_first if name in {row["verdict"] for row in compared}]
     mean = sheets.mean_and_std(first[error], first[f"{error}_std"])
     verdict = least[0] if least else "baseline"
     return Headline(first["dataset"], first["arm"], f"{mean}°", verdict, " ".join(sentences))
@@ -128,19 +142,20 @@ def headline(of_dataset: pd.DataFrame) -> Headline:
 
 def _against(row: "pd.Series[Any]") -> str:
     """An arm's effect against one baseline, as a sentence."""
-    beyond = "which may be noise." if row["verdict"] == "within noise" else f"{row['verdict']} beyond noise."
-    return (
-        f"{row['reduction']:.1f}% less error than {row['baseline']} "
-        f"({row['confidence']:.0%} interval {row['low']:.1f} to {row['high']:.1f}%): {beyond}"
-    )
+    less = f"{row['reduction']:.1f}% less error than {row['baseline']}"
+    if math.isnan(row["low"]):
+        return f"{less}: {row['verdict']} for a verdict."
+    beyond = "which may be noise." if row["verdict"] == WITHIN_NOISE else f"{row['verdict']} beyond noise."
+    return f"{less} ({row['confidence']:.0%} interval {row['low']:.1f} to {row['high']:.1f}%): {beyond}"
 
 
 def _effects(rows: pd.DataFrame, low: float, high: float) -> Iterator[Effect]:
-    """The rows' effects, drawn on a line from low to high percent."""
+    """The rows' effects, drawn on a line from low to high percent; without an interval as a point."""
     scale = 100 / ((high - low) or 1.0)
     for row in rows.to_dict("records"):
         cell = sheets.reduction(row)
-        left, point, right = ((row[name] - low) * scale for name in ("low", "reduction", "high"))
+        ends = [row["reduction"] if math.isnan(row[name]) else row[name] for name in ("low", "reduction", "high")]
+        left, point, right = ((end - low) * scale for end in ends)
         yield Effect(row["verdict"], cell, left, point, right, -low * scale) if cell else Effect(row["verdict"], cell)
 
 
@@ -152,10 +167,13 @@ def arm_rows(
     evaluations: by folder.
     """
     name, effects = of_dataset["error"].iloc[0], sheets.shown_rows(of_dataset)
-    known = of_dataset[["low", "high"]].to_numpy(float)
-    low, high = min(0.0, *known[:, 0]), max(0.0, *known[:, 1])  # comparisons with NaN are false
+    known = of_dataset[["low", "reduction", "high"]].to_numpy(float)
+    low, high = min(0.0, *known.flat), max(0.0, *known.flat)  # comparisons with NaN are false
     by_baseline = [list(_effects(rows, low, high)) for rows in effects.values()]
-    shown = [name, *(column for column in ERRORS if column != name and of_dataset[column].notna().any())]
+    shown = [
+        name,
+        *(column for column in ERRORS if column != name and column in of_dataset and of_dataset[column].notna().any()),
+    ]
     heads, rows = [sheets.error_name(column) for column in shown], []
     for cells, *of_arm in zip(sheets.arms(of_dataset).to_dict("records"), *by_baseline, strict=True):
         seeds = sorted(

@@ -1,12 +1,14 @@
 """Divide the images of a data set by subject into train, validation and test."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.params.sections import SplitRule
-from pipeline_steps.splits.split_file import Parts, Split
+from pipeline_steps.splits.split_file import Folds, Parts, Split
 
 
 def selected(crops: CropFile, max_angle: float | None, listed: list[str] | None) -> np.ndarray:
@@ -22,14 +24,18 @@ def selected(crops: CropFile, max_angle: float | None, listed: list[str] | None)
     return kept
 
 
-def draw_subjects(subjects: list[str], rule: SplitRule, test_subjects: list[str] | None) -> Parts:
-    """Subjects by part, each part in a random order given by the rule's seed.
+def draw_subjects(subjects: list[str], rule: SplitRule, test_subjects: list[str] | None) -> list[Parts]:
+    """Subjects by part, each part in a random order given by the rule's seed; of every fold, or once without folds.
 
-    test_subjects: the protocol's, where it names them; otherwise they are drawn. Raises UserError where a test subject
-    is unknown, or where there are fewer subjects than the rule needs.
+    test_subjects: the protocol's, where it names them; otherwise they are drawn. In a cross-validation every subject is
+    tested in one fold, and validated on in another: the subjects are drawn in a circle, and those to validate on follow
+    those to test on. Raises UserError where a test subject is unknown, or where there are fewer subjects than the rule
+    needs.
     """
     unique = sorted(set(subjects))
     order = [unique[i] for i in np.random.default_rng(rule.seed).permutation(len(unique))]
+    if rule.folds is not None:
+        return _folds(order, rule.folds, rule.validation_subjects)
     if test_subjects is not None:
         unknown = sorted(set(test_subjects) - set(unique))
         if unknown:
@@ -48,24 +54,51 @@ def draw_subjects(subjects: list[str], rule: SplitRule, test_subjects: list[str]
                 f"{rule.validation_subjects} to validate on and 1 to train on; lower test_subjects or "
                 "validation_subjects"
             )
-    return Parts(train=train, validation=validation, test=test)
+    return [Parts(train=train, validation=validation, test=test)]
 
 
-def partition(images: pd.DataFrame, rule: SplitRule, test_subjects: list[str] | None, left_out: int) -> Split:
-    """The split of images with columns source_id and subject, of which `left_out` more are not used.
+def _folds(order: list[str], folds: int, validation: int) -> list[Parts]:
+    """Parts of every fold, from the subjects in random order; sizes of the folds differ by one at most."""
+    ends = [len(order) * k // folds for k in range(folds + 1)]
+    largest = max(end - start for start, end in pairwise(ends))
+    if len(order) < folds or len(order) <= largest + validation:
+        raise UserError(
+            f"split: {len(order)} subjects are too few for {folds} folds, {validation} to validate on and 1 to train "
+            "on; lower folds or validation_subjects"
+        )
+    parts = []
+    for start, end in pairwise(ends):
+        rest = order[end:] + order[:start]
+        parts.append(Parts(train=rest[validation:], validation=rest[:validation], test=order[start:end]))
+    return parts
 
-    test_subjects: the protocol's, where it names them. Raises UserError as `draw_subjects`.
+
+def partition(
+    images: pd.DataFrame,
+    rule: SplitRule,
+    test_subjects: list[str] | None,
+    left_out: int,
+    official_test: int | None = None,
+) -> Split | Folds:
+    """The split, or folds, of images with columns source_id and subject, of which `left_out` more are not used.
+
+    test_subjects: the protocol's, where it names them. official_test: `Split.official_test`. Raises UserError as
+    `draw_subjects`.
     """
-    subjects = draw_subjects(list(images["subject"]), rule, test_subjects)
     by_subject = images.groupby("subject")["source_id"].apply(list)
 
     def images_of(part: list[str]) -> list[str]:
         return [source_id for subject in sorted(part) for source_id in by_subject[subject]]
 
-    return Split(
-        train=images_of(subjects.train),
-        validation=images_of(subjects.validation),
-        test=images_of(subjects.test),
-        subjects=subjects,
-        left_out=left_out,
-    )
+    splits = [
+        Split(
+            train=images_of(subjects.train),
+            validation=images_of(subjects.validation),
+            test=images_of(subjects.test),
+            subjects=subjects,
+            left_out=left_out,
+            official_test=official_test,
+        )
+        for subjects in draw_subjects(list(images["subject"]), rule, test_subjects)
+    ]
+    return splits[0] if rule.folds is None else Folds(folds=splits)

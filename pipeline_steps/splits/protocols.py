@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline_steps.job.errors import UserError, refusal
 from pipeline_steps.job.strict import Strict
@@ -30,6 +30,25 @@ class Protocol(Strict):
     expected_images: Annotated[int, Field(gt=0)] | None = Field(
         default=None, description="how many images of the complete, official data set it keeps"
     )
+    expected_test_images: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="how many of these show the subjects of `test`"
+    )
+
+    @model_validator(mode="after")
+    def _test_images_of_test_subjects(self) -> Self:
+        if self.expected_test_images is not None and self.test is None:
+            raise ValueError("expected_test_images: `test` names no subjects; give expected_images alone")
+        return self
+
+    def official_test_images(self, everyone: bool) -> int | None:
+        """How many images the test set has in the complete, official data set: the 1,969 of "297 of 1,969 images".
+
+        everyone: whether all subjects are tested on, at once or in folds. None where this is not known, or where the
+        test subjects are drawn, which makes no official test set.
+        """
+        if self.test is not None:
+            return self.expected_test_images
+        return self.expected_images if everyone else None
 
 
 def read_protocol(path: Path) -> Protocol:

@@ -36,11 +36,15 @@ def sync(
 def ui() -> None:
     """Serve MLflow's pages on the first free port from 5000 on, at 127.0.0.1; print the address of a server.
 
-    Prints a link for every question of a study, to its trainings by test error.
+    Prints a link for every question of a study, to its trainings by test error. Of comparisons that ran several times
+    the pages show the one whose results lie here.
     """
     uri = tracking_uri()
     with store.failing_with("MLflow does not open it", "see what it says, or name another in MLFLOW_TRACKING_URI"):
-        experiments = store.open_client().search_experiments()
+        client = store.open_client()
+        if not is_server(uri):  # a server's pages belong to everybody
+            store.show_what_lies_here(client, _RESULTS[1])
+        experiments = client.search_experiments()
     if is_server(uri):
         _print_links(server_page(uri), experiments)
         return

@@ -1,7 +1,9 @@
 """What MLflow shows of a comparison: its numbers, its verdict in a line, the order of the trainings."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +16,8 @@ from pipeline_steps.params.sections import Evaluation
 
 _LONGEST = 8000
 """Characters of a run's tag, above which MLflow cuts it off."""
+_LONGEST_VIEW = 20_000
+"""Characters of an experiment's tag, above which MLflow refuses it."""
 
 
 def metric(evaluate: Evaluation, dataset: str | int, error: str) -> str:
@@ -34,20 +38,31 @@ class Compared:
         numbers = leaves(json.loads((self.folder / "metrics.json").read_text()))
         return {metric(self.evaluate, *name.replace(".", "/").split("/", 1)): value for name, value in numbers.items()}
 
-    def view(self) -> str:
-        """The study's trainings, best first on the first data set, with their errors on all."""
+    @property
+    def arms(self) -> set[str]:
+        """Names of the arms, without constant poses."""
+        return {str(arm) for rows in self.datasets.values() for arm in arms_of(rows)["arm"]}
+
+    def view(self, trainings: Sequence[str]) -> dict[str, Any]:
+        """A list of trainings, best first on the first data set, with their errors on all.
+
+        trainings: ids of the runs of the compared ones. Where the store has none, or more than fit into a tag, the list
+        is of all trainings of the study.
+        """
         errors = {name: dict.fromkeys([rows["error"].iloc[0], "geodesic"]) for name, rows in self.datasets.items()}
         columns = [f"metrics.`{metric(self.evaluate, name, e)}`" for name, of in errors.items() for e in of]
-        view = {
+        all_trainings: dict[str, Any] = {
             "searchFilter": "tags.stage = 'finetune'",
             "orderByKey": columns[0],
             "orderByAsc": True,
             "selectedColumns": ["tags.`arm`", "tags.`seed`", *columns],
         }
-        return json.dumps(view)
+        ids = ", ".join(f"'{run}'" for run in trainings)
+        view = all_trainings | {"searchFilter": f"attributes.run_id IN ({ids})"}
+        return view if trainings and len(json.dumps(view)) <= _LONGEST_VIEW else all_trainings
 
     def headline(self) -> str:
-        """A line for every data set: the arm that errs least, with the verdict on it."""
+        """A line for every data set: the arm with the lowest error, with the verdict on it."""
         return "\n\n".join(_headline(dataset, rows) for dataset, rows in self.datasets.items())
 
     def note(self) -> str:
@@ -62,11 +77,11 @@ def _headline(dataset: str, rows: pd.DataFrame) -> str:
     arms, error = arms_of(rows), str(rows["error"].iloc[0])
     best = arms.nsmallest(1, error).iloc[0]
     against = [
-        f"against {row['baseline']} {reduction(row)}, {row['verdict']}"
+        f"against {row['baseline']}: {row['verdict']}, {reduction(row)}"
         for row in arms[arms["arm"] == best["arm"]].to_dict("records")
         if row["baseline"] != row["arm"]
-    ] or ["it is a baseline: no arm errs less"]
+    ] or ["it is a baseline: no arm has a lower one"]
     if best["arm"] in no_better_than_constants(rows):
         against.append("**no better than one and the same pose for every image**")
-    lowest = f"On {dataset}, **{best['arm']}** has the lowest error: {error} {best[error]:.2f} degrees"
+    lowest = f"Lowest {error} on {dataset}: **{best['arm']}**, {best[error]:.2f} degrees"
     return "; ".join([lowest, *against]) + "."

@@ -1,6 +1,7 @@
 """Models in MLflow: those of trainings, to be loaded from their runs, and exported ones, registered to be served."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -67,7 +68,9 @@ def register_model(client: Any, run_id: str, recipe: Recipe, output: Path) -> No
 
     error, name = "validation_geodesic_error", f"headpose-{recipe.job['study']}"
     measured = json.loads((output / "export.json").read_text())
-    with _in_run(run_id):
+    with _in_run(run_id), warnings.catch_warnings():
+        # an example would be one image's bytes, which say nothing beyond the signature
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
         stored = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("served_model.py")),

@@ -10,8 +10,8 @@ from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.params.steps import EvaluateParams
 from pipeline_steps.tracking.compared import Compared, metric
 from pipeline_steps.tracking.models import log_model, register_model
-from pipeline_steps.tracking.store import comparisons, inputs_by_folder, send_metrics, send_tags
-from pipeline_steps.tracking.view import HEADLINE, NOTE, study_note, view_tag
+from pipeline_steps.tracking.store import inputs_by_folder, send_metrics, send_tags, show, trainings_of
+from pipeline_steps.tracking.view import HEADLINE, NOTE, VIEW
 
 INPUTS = "inputs.json"
 """File of a run that reads many results: which, and from which runs."""
@@ -74,16 +74,22 @@ def _send_evaluation(of: Outcome) -> None:
     of.log_files("metrics.json")
 
 
+def show_comparison(client: Any, run_id: str, recipe: Recipe, compared: Compared) -> None:
+    """Let the study's pages show a comparison, whose run has its headline, and list its trainings."""
+    run = client.get_run(run_id)
+    trainings = trainings_of(client, run.info.experiment_id, recipe, compared.arms)
+    client.log_dict(run_id, compared.view(trainings), VIEW)
+    show(client, run)
+
+
 def _send_comparison(of: Outcome) -> None:
     for name in ("table.md", "table.csv"):
         of.client.log_artifact(of.run_id, str(of.folder / name), "comparison")
     of.client.log_artifacts(of.run_id, str(of.folder / "figures"), "comparison")
-    compared, experiment = Compared(of.folder), of.client.get_run(of.run_id).info.experiment_id
+    compared = Compared(of.folder)
     of.log_metrics(compared.metrics())
     send_tags(of.client, of.run_id, {HEADLINE: compared.headline(), NOTE: compared.note()})
-    of.client.set_experiment_tag(experiment, view_tag(of.recipe.job.get("question")), compared.view())
-    # last, out of what all comparisons have sent, so that questions answered at once leave no one out
-    of.client.set_experiment_tag(experiment, NOTE, study_note(experiment, comparisons(of.client, experiment)))
+    show_comparison(of.client, of.run_id, of.recipe, compared)
 
 
 def _send_export(of: Outcome) -> None:

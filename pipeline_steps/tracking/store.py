@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 from tenacity import retry, stop_after_attempt, wait_random_exponential
 
 from pipeline_steps.job.errors import UserError
-from pipeline_steps.job.recipe import JobInput, Recipe
+from pipeline_steps.job.recipe import RECIPE, JobInput, Recipe, read_recipe
+from pipeline_steps.job.seal import SEAL
 from pipeline_steps.params.leaves import leaves
 from pipeline_steps.tracking.places import new_location, settle
 from pipeline_steps.tracking.reach import require_store
 from pipeline_steps.tracking.settings import is_server, prepare_mlflow, shown, sqlite_file, tracking_uri
-from pipeline_steps.tracking.view import HEADLINE
+from pipeline_steps.tracking.view import HEADLINE, NOTE, SHOWN, VIEW, question_of, study_note, view_tag
 
 
 def open_client() -> Any:
@@ -78,9 +79,14 @@ def system_metrics(run_id: str) -> Iterator[None]:
         monitor.finish()
 
 
+def experiment_name(recipe: Recipe) -> str:
+    """Name of the experiment of the job's study; data sets belong to no study."""
+    return f"headpose-{recipe.job.get('study', 'data')}"
+
+
 def experiment_of(client: Any, recipe: Recipe) -> str:
     """Id of the experiment of the job's study, which is created where it is missing."""
-    name = f"headpose-{recipe.job.get('study', 'data')}"  # data sets belong to no study
+    name = experiment_name(recipe)
     known = client.get_experiment_by_name(name)
     if known is None:
         kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs, not prompts
@@ -123,6 +129,53 @@ def inputs_by_folder(client: Any, experiment: str, recipe: Recipe) -> dict[str, 
     }
 
 
+def trainings_of(client: Any, experiment: str, recipe: Recipe, arms: set[str]) -> list[str]:
+    """Ids of the runs of the trainings that a comparison of these arms reads, as far as the store has them.
+
+    Of trainings that ran again it is the latest run, of equal ones by several names each name's.
+    """
+    found = {}
+    for of in recipe.inputs.values():
+        if isinstance(of, JobInput):
+            for run in reversed(tagged(client, experiment, {"stage": "finetune", "recipe": of.fingerprint})):
+                name = run.data.tags.get("arm"), run.data.tags.get("seed")
+                if run.info.status == "FINISHED" and name[0] in arms:
+                    found[name] = str(run.info.run_id)
+    return list(found.values())
+
+
+def show(client: Any, run: Any) -> None:
+    """Let a study's pages show what this run of a comparison found, in the place of earlier ones of the same question.
+
+    run: has its headline and its view.
+    """
+    experiment, view = run.info.experiment_id, read_json(client, run.info.run_id, VIEW)
+    client.set_tag(run.info.run_id, SHOWN, str(time.time()))
+    if view is not None:
+        client.set_experiment_tag(experiment, view_tag(question_of(run)), json.dumps(view))
+    # last, out of what all comparisons have sent, so that questions answered at once leave no one out
+    client.set_experiment_tag(experiment, NOTE, study_note(experiment, comparisons(client, experiment)))
+
+
+def show_what_lies_here(client: Any, results: Path) -> None:
+    """Show the comparisons whose results lie in STUDY/SIZE/compare, though others may have run since."""
+    for recipe in _comparisons_here(results):
+        experiment = client.get_experiment_by_name(experiment_name(recipe))
+        if experiment is None:
+            continue
+        known = tagged(client, experiment.experiment_id, identity(recipe))
+        sent = [run for run in known if HEADLINE in run.data.tags]
+        shown = [run.info.run_id for run in comparisons(client, experiment.experiment_id).values()]
+        if sent and not any(run.info.run_id in shown for run in sent):
+            show(client, sent[0])
+
+
+def _comparisons_here(results: Path) -> Iterator[Recipe]:
+    for seal in sorted(results.glob(f"*/*/compare/**/{SEAL}")):
+        with suppress(UserError):  # what is damaged is computed again by snakemake; the pages open all the same
+            yield read_recipe(seal.with_name(RECIPE))
+
+
 def _run_of(client: Any, experiment: str, of: JobInput) -> str | None:
     behind = tagged(client, experiment, {"recipe": of.fingerprint})
     return str(behind[0].info.run_id) if behind else None
@@ -137,9 +190,17 @@ def read_json(client: Any, run_id: str, name: str) -> Any:
 
 
 def comparisons(client: Any, experiment: str) -> dict[str | None, Any]:
-    """The latest run of every question's comparison that has sent what it found, by question."""
+    """The run of every question's comparison that is shown, by question; the one that was shown last comes first."""
     sent = [run for run in tagged(client, experiment, {"stage": "compare"}) if HEADLINE in run.data.tags]
-    return {run.data.tags.get("question"): run for run in reversed(sent)}
+    shown: dict[str | None, Any] = {}
+    for run in sorted(sent, key=_shown_at, reverse=True):
+        shown.setdefault(question_of(run), run)
+    return shown
+
+
+def _shown_at(run: Any) -> float:
+    """Seconds since 1970; of a run from before there was the tag, its start."""
+    return float(run.data.tags.get(SHOWN, run.info.start_time / 1000))
 
 
 def send_metrics(client: Any, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from pipeline_steps.job.recipe import RECIPE, Recipe, read_recipe
 from pipeline_steps.job.seal import SEAL
 from pipeline_steps.tracking import store
-from pipeline_steps.tracking.outcomes import INPUTS, TRACKED, evaluation_errors
+from pipeline_steps.tracking.compared import Compared
+from pipeline_steps.tracking.outcomes import INPUTS, TRACKED, evaluation_errors, show_comparison
 from pipeline_steps.tracking.runs import end_dead_runs, open_run
 
 
@@ -18,6 +19,8 @@ def _catch_up(client: Any, experiment: str, run: Any, recipe: Recipe, output: Pa
     inputs = store.inputs_by_folder(client, experiment, recipe)
     if inputs and inputs != store.read_json(client, run.info.run_id, INPUTS):
         client.log_dict(run.info.run_id, inputs, INPUTS)
+        if recipe.step == "compare":
+            show_comparison(client, run.info.run_id, recipe, Compared(output))
     store.send_tags(client, run.info.run_id, links)  # last, so that everything before is repeated if it fails
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from pipeline_steps.images.crop_file import CropFile
+from pipeline_steps.images.window import read_as_seen, require_context
 from pipeline_steps.job.errors import UserError
 
 Batch = dict[str, Tensor]
@@ -27,25 +28,27 @@ class CropDataset(Dataset[Batch]):
     """The crops with the given source ids; batches of images uint8 (B, 3, T, T), rotation (B, 3, 3), euler_deg (B, 3).
 
     with_context: whether images have the stored size, from which training cuts random windows, or the size of the crops
-    proper. The file is opened lazily, so that every worker process has a handle of its own.
+    proper; these show the middle of each crop, a window of that share of its side. The file is opened lazily, so that
+    every worker process has a handle of its own. Raises UserError where the window reaches beyond what is stored.
     """
 
-    def __init__(self, crops: Path, source_ids: Sequence[str], with_context: bool = False) -> None:
+    def __init__(self, crops: Path, source_ids: Sequence[str], with_context: bool = False, window: float = 1.0) -> None:
         self.crops = crops
         with CropFile(crops) as file:
+            require_context(file, window)
             position = {source_id: i for i, source_id in enumerate(file.source_ids)}
             self.rows = np.array([position[source_id] for source_id in source_ids], dtype=np.int64)
             self.size, self.crop_rule = file.size, file.crop_rule
             self.subjects = [file.subjects[row] for row in self.rows]
             self.rotation = torch.from_numpy(file.rotation[self.rows].astype(np.float32))
             self.euler_deg = torch.from_numpy(file.euler_deg[self.rows].astype(np.float32))
-            self.with_context = with_context
+            self.with_context, self.window = with_context, window
             side = file.stored if with_context else file.size
             self.cached = self._read(file, self.rows) if len(self.rows) * 3 * side**2 <= MEMORY_LIMIT else None
         self.file: CropFile | None = None
 
     def _read(self, file: CropFile, rows: np.ndarray) -> np.ndarray:
-        return file.read_with_context(rows) if self.with_context else file.read(rows)
+        return file.read_with_context(rows) if self.with_context else read_as_seen(file, rows, self.window)
 
     def require_labels(self, use: str) -> None:
         """Raise UserError where the pose of an image is unknown. use: what the images are for, in the message."""

@@ -94,8 +94,15 @@ class MultiTask(pl.LightningModule):
         return self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
 
     def on_train_epoch_start(self) -> None:
-        """Reset the count of images that passed through a backbone."""
+        """Reset the count of images that passed through a backbone, and keep a frozen one in evaluation mode.
+
+        A learning rate of 0 stops the weights, but not the running statistics of batch norm. A teacher's backbone, a
+        copy of the frozen one, normalises in the same way.
+        """
         self.backbone_passes = 0
+        learns = self.current_epoch >= self.backbone_schedule.frozen_epochs
+        for backbone in (self.network.backbone, *(self._teacher(name).backbone for name in self.teachers)):
+            backbone.train(learns)
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses on one augmented batch.

@@ -15,7 +15,7 @@ from pipeline_steps.training.schedule import learning_rate_factor
 @dataclass(frozen=True)
 class BackboneSchedule:
     """How a backbone with pre-trained weights learns: at `learning_rate_factor` times the learning rate of the rest,
-    and not at all in the first `frozen_epochs`.
+    and not at all in the first `frozen_epochs`, batch norm's running statistics included (see `MultiTask`).
     """
 
     learning_rate_factor: float

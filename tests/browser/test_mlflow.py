@@ -69,7 +69,7 @@ def test_the_link_lists_the_trainings_by_test_error(page: Page, link: str, error
     shown = page.locator(".ag-center-cols-container [col-id='metrics.`test/rendered/mae`']").all_inner_texts()
     assert [float(text) for text in shown] == pytest.approx(errors.to_list())
     assert page.locator(".ag-center-cols-container [col-id='tags.`arm`']").all_inner_texts() == errors.index.to_list()
-    page.get_by_text(f"{errors.index[0]} has the lowest error: mae {errors.iloc[0]:.2f} degrees").wait_for()
+    page.get_by_text(f"Lowest mae on rendered: {errors.index[0]}, {errors.iloc[0]:.2f} degrees").wait_for()
 
 
 def test_selected_trainings_are_compared_by_parameter_and_error(page: Page, link: str, errors: "pd.Series[float]"):

@@ -97,14 +97,13 @@ def test_landmarks_of_another_view_disagree_with_the_pose(
 def test_a_mirror_image_with_another_pose_disagrees_with_its_original(stand_in: Path, tmp_path: Path):
     def turn(name: str, fields: dict, others: dict) -> None:
         if "_Flip" in name:
-            fields["Pose_Para"][0, :3] += np.radians(2)
+            fields["Pose_Para"][0, :3] += np.radians(10)
 
     card = described(stand_in, tmp_path, turn)
     check = card["checks"][MIRROR]
     assert (check["images"], check["disagree"]) == (12, 12)
     assert all("_Flip/" in name for name in check["worst"])
-    assert 2 < check["median_deg"] < 4
-    assert card["checks"][POSE]["disagree"] == 0, "too little for that check"
+    assert 10 < check["median_deg"] < 20
 
 
 def test_hidden_landmarks_are_left_out_of_boxes(stand_in: Path, tmp_path: Path):

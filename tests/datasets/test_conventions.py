@@ -62,9 +62,10 @@ def aflw2000(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, 
     ("source", "archive", "box", "step"),
     [
         (Aflw2000(), "aflw2000_dev300.tar.gz", "landmarks_loose", 1),
-        (Biwi(), "biwi_face_crops.tar.gz", "whole_image", 20),
+        (Aflw2000(), "aflw2000_dev300.tar.gz", "literature", 1),
+        (Biwi(labels="view_ray"), "biwi_face_crops.tar.gz", "whole_image", 20),
     ],
-    ids=["aflw2000", "biwi"],
+    ids=["aflw2000", "aflw2000-literature", "biwi"],
 )
 def test_no_real_image_is_rejected(tmp_path, source, archive, box, step):
     source.acquire(tmp_path, Path(os.environ["HEADPOSE_REAL_DATA"]) / archive)
@@ -204,8 +205,13 @@ def test_the_real_pair_of_300w_lp(tmp_path, mean_face):
 
 
 @pytest.fixture(scope="module")
-def biwi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Sample]]:
-    return read(Biwi(), tmp_path_factory.mktemp("biwi") / "raw", "biwi_face_crops.tar.gz")
+def biwi_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("biwi") / "raw"
+
+
+@pytest.fixture(scope="module")
+def biwi(biwi_raw: Path) -> dict[str, tuple[Path, Sample]]:
+    return read(Biwi(), biwi_raw, "biwi_face_crops.tar.gz")
 
 
 def test_biwi_angles_are_those_of_the_literature(biwi):
@@ -222,6 +228,23 @@ def test_biwi_angles_are_those_of_the_literature(biwi):
     assert 60 < yaw < 90
     assert 45 < pitch < 90
     assert roll < 75
+
+
+def test_biwi_rays_differ_from_the_optical_axis_as_measured_by_hand(biwi, biwi_raw):
+    """The rays of the head centres in pose.txt, and what they make of yaw and pitch: standard deviations in degrees."""
+    source = Biwi(labels="view_ray")
+    entries = list(source.entries(biwi_raw))[::4]
+    published = np.array([biwi[entry.source_id][1].rotation for entry in entries])
+    labels = np.array([source.read(entry).rotation for entry in entries])
+    rays = (published @ np.swapaxes(labels, 1, 2))[:, :, 2]  # Q = R R_view^T takes the optical axis to the ray
+    for entry, ray in list(zip(entries, rays, strict=True))[::100]:
+        poses = entry.image.with_name(entry.image.name.replace("_rgb.jpg", "_pose.txt"))
+        x, y, z = np.loadtxt(poses, skiprows=3)
+        np.testing.assert_allclose(ray / ray[2], [-x / z, y / z, 1], atol=1e-4)
+    beside, above = np.degrees(np.arctan2(rays[:, :2], rays[:, 2:])).T
+    assert (beside.std(), above.std()) == pytest.approx((3.7, 3.5), abs=0.05)
+    turned = [Rotation.from_matrix(r).as_euler("XYZ", degrees=True)[:, [1, 0]] for r in (published, labels)]
+    assert (turned[1] - turned[0]).std(0) == pytest.approx((3.3, 4.1), abs=0.1)
 
 
 def small_faces(pairs: list[tuple[Path, Sample]], box: str, margin: float) -> tuple[np.ndarray, np.ndarray]:

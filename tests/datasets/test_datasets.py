@@ -93,6 +93,46 @@ def test_biwi_reads_its_official_archive(tmp_path):
     assert not list((tmp_path / "raw").rglob("*.bin")), "depth maps stay in the archive"
 
 
+def test_biwi_labels_about_the_view_ray(tmp_path):
+    """The head centre is (25, 50, 1000) mm from the depth camera, (0, 50, 1000) from the calibrated colour camera."""
+    published = make_biwi(tmp_path / "frames", calibrated=True)
+    make_biwi(tmp_path / "crops", calibrated=False)
+    axis, distance = np.array([-50.0, -25.0, 0.0]), np.hypot(25, 50)
+    looking = {  # rotation of a head that looks at the camera; its nose is along (0, 50, 1000) and (-25, 50, 1000)
+        "frames": scipy_matrix(0, np.degrees(np.arctan(50 / 1000)), 0),
+        "crops": Rotation.from_rotvec(axis / distance * np.arctan(distance / 1000)).as_matrix(),
+    }
+    np.testing.assert_allclose(looking["crops"][:, 2] / looking["crops"][2, 2], [-0.025, 0.05, 1])
+    for copy, frontal in looking.items():
+        samples = acquired(Biwi(labels="view_ray"), tmp_path / f"raw_{copy}", tmp_path / copy / "hpdb")
+        for sample, matrix in zip(samples.values(), published, strict=True):
+            label = scipy_matrix(*literature_euler(matrix))
+            np.testing.assert_allclose(frontal @ sample.rotation, label, atol=1e-6)
+
+
+def test_a_colour_camera_that_is_turned_sees_biwi_heads_from_the_same_side(tmp_path):
+    """Turned by 10 degrees about its own centre, which is that of the depth camera; the head looks at both."""
+    make_biwi(tmp_path, calibrated=True)
+    for camera in (tmp_path / "hpdb").glob("*/rgb.cal"):
+        rows = "\n".join(" ".join(f"{v:.8f}" for v in row) for row in turn(1, 10))
+        camera.write_text(camera.read_text().replace("1 0 0\n0 1 0\n0 0 1\n\n-25 0 0", f"{rows}\n\n0 0 0"))
+    for pose in (tmp_path / "hpdb").rglob("*_pose.txt"):
+        pose.write_text("1 0 0\n0 1 0\n0 0 1\n\n0 0 1000\n")
+    for sample in acquired(Biwi(labels="view_ray"), tmp_path / "raw", tmp_path / "hpdb").values():
+        np.testing.assert_allclose(sample.rotation, np.eye(3), atol=1e-6)
+        np.testing.assert_allclose(sample.projected_head[[0, 2]].mean(), 320 + 500 * np.tan(np.radians(10)))
+
+
+def test_biwi_labels_about_the_view_ray_need_a_head_in_front_of_the_camera(tmp_path):
+    make_biwi(tmp_path, calibrated=False)
+    for pose in sorted((tmp_path / "hpdb").rglob("*_pose.txt")):
+        pose.write_text(pose.read_text().replace("25 50 1000", "0 0 0"))
+    found = reasons(Biwi(labels="view_ray"), tmp_path / "raw", tmp_path / "hpdb")
+    assert len(found) == 6
+    assert set(found.values()) == {"the head centre [0.0, 0.0, 0.0] is not before the camera; use `labels: camera`"}
+    assert len(acquired(Biwi(), tmp_path / "raw2", tmp_path / "hpdb")) == 6
+
+
 def test_biwi_reads_a_folder_of_crops_without_calibration(tmp_path):
     make_biwi(tmp_path, calibrated=False)
     samples = acquired(Biwi(), tmp_path / "raw", tmp_path / "hpdb")
@@ -240,6 +280,18 @@ def test_300w_lp_reads_its_official_archive_and_keeps_the_views_of_a_face_togeth
     straight = acquired(W300Lp(mirrored=False), tmp_path / "raw2", archive)
     assert len(straight) == 8
     assert not any("_Flip" in name for name in straight)
+
+
+def test_a_mirror_image_of_300w_lp_keeps_its_own_label_and_its_subject(tmp_path):
+    """The angles of a real pair, whose labels are no mirror images of each other, and such landmarks."""
+    for part, pose, shift in (("HELEN", [0.077, 0.27, -0.34], 0), ("HELEN_Flip", [0.019, -0.245, 0.36], 7)):
+        make_view(tmp_path / part, "HELEN_212515672_1_3", pt2d=LANDMARKS[:2] + shift, Pose_Para=np.array([pose]))
+    original, mirrored = acquired(W300Lp(), tmp_path / "raw", tmp_path).values()
+    np.testing.assert_allclose(original.euler_deg, np.degrees([0.27, 0.077, -0.34]))
+    np.testing.assert_allclose(mirrored.euler_deg, np.degrees([-0.245, 0.019, 0.36]))
+    np.testing.assert_allclose(mirrored.rotation, scipy_matrix(*mirrored.euler_deg), atol=1e-12)
+    np.testing.assert_allclose(mirrored.landmarks, original.landmarks + 7)
+    assert original.subject == mirrored.subject == "HELEN_212515672_1"
 
 
 def test_broken_annotations_are_named(tmp_path):

@@ -29,7 +29,9 @@ def test_a_mat_file_is_read_as_scipy_reads_it(numbers, pose_type, type_, width, 
         content[CLASS_OF_THE_FIRST] = DOUBLE
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.mat").write_bytes(content)
-        euler_deg, landmarks = read_annotation(Path(folder) / "a.mat", "pt2d")
+        euler_deg, landmarks, pt2d = read_annotation(Path(folder) / "a.mat", "pt2d")
     expected = loadmat(io.BytesIO(content))
     np.testing.assert_allclose(euler_deg, np.degrees(expected["Pose_Para"][0, [1, 0, 2]].astype(float)))
     np.testing.assert_array_equal(landmarks, expected["pt2d"][:2, :68].T)
+    assert pt2d is not None
+    np.testing.assert_array_equal(pt2d, expected["pt2d"][:2].T)

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
-from scipy import stats
 
+from pipeline_steps.evaluation import sheets
 from pipeline_steps.evaluation.costs import costs, probes
 from pipeline_steps.evaluation.curves import errors_by_yaw
 from pipeline_steps.evaluation.label_curves import label_curve, labels_needed, labels_saved
 from pipeline_steps.evaluation.metrics import prediction_table, summarise
 from pipeline_steps.evaluation.reading import Evaluated, Trained, read_evaluation
-from pipeline_steps.evaluation.sheets import as_markdown
-from pipeline_steps.evaluation.statistics import image_draws, resampled_means, seed_draws, simultaneous_interval
+from pipeline_steps.evaluation.sheets import LARGEST, as_markdown
 from pipeline_steps.evaluation.table import as_metrics, by_baseline, compare_arms
 from pipeline_steps.evaluation.worst import worst_of_all
 from pipeline_steps.figures.lines import error_by_yaw
@@ -53,7 +52,7 @@ def evaluation(
     job = {"study": "made_up", "arm": arm, "seed": seed, "dataset": dataset}
     table.to_parquet(folder / "predictions.parquet")
     (folder / "metrics.json").write_text(json.dumps(job | summarise(table, params)))
-    recipe = Recipe(step="evaluate", job=job, params={"evaluate": params.model_dump(mode="json")})
+    recipe = Recipe(step="evaluate", job=job, params={"seed": seed, "evaluate": params.model_dump(mode="json")})
     (folder / "recipe.json").write_text(recipe.text())
     return read_evaluation(folder)
 
@@ -69,106 +68,12 @@ def training(
     return Trained(facts | run | job, pd.DataFrame(history or {}), recipe)
 
 
-# the bootstrap
-
-
-def test_resampled_means_are_those_of_a_naive_loop_over_the_same_draws():
-    errors = np.random.default_rng(1).gamma(2, 3, (2, 3, 8))
-    subjects, resamples = np.array(SUBJECTS), 20
-    rng = np.random.default_rng(0)
-    drawn = list(image_draws(np.array([3, 2, 1, 2]), resamples, rng))
-    seeds = seed_draws(3, resamples, rng)
-    made = resampled_means(errors, subjects, resamples)
-    for b, arm in product(range(resamples), range(2)):
-        values = []
-        for seed, times in enumerate(seeds[b]):
-            for _ in range(times):
-                for person, name in enumerate("abcd"):
-                    for image, often in zip(np.flatnonzero(subjects == name), drawn[person][b], strict=True):
-                        values += [errors[arm, seed, image]] * often
-        assert made[b, arm] == pytest.approx(np.mean(values))
-
-
-def test_draws_are_of_subjects_first_and_of_their_images_then():
-    rng = np.random.default_rng(0)
-    drawn = np.concatenate(list(image_draws(np.array([4, 1, 3]), 20000, rng)), axis=1)
-    for person, images in ((slice(0, 4), 4), (slice(4, 5), 1), (slice(5, 8), 3)):
-        assert not (drawn[:, person].sum(1) % images).any(), "a drawn subject brings as many images as it has"
-        assert (drawn[:, person].sum(1) == 0).mean() == pytest.approx((2 / 3) ** 2, abs=0.01)
-    np.testing.assert_allclose(drawn.mean(0), 2 / 3, atol=0.05)
-    only_first = drawn[drawn[:, :4].sum(1) == 4]
-    assert (only_first[:, 0] == 0).mean() == pytest.approx((3 / 4) ** 4, abs=0.02)
-
-
-def test_the_interval_is_that_of_normal_theory_for_many_independent_subjects(tmp_path: Path):
-    rng = np.random.default_rng(2)
-    errors, subjects = rng.normal(8, 1.5, 400), [f"s{n}" for n in range(400)]
-    evaluations = [
-        evaluation(tmp_path, "baseline", np.full(400, 10.0), subjects=subjects),
-        evaluation(tmp_path, "other", errors, subjects=subjects),
-    ]
-    row = compare_arms(evaluations, Comparison(baselines=["baseline"], bootstrap=4000)).iloc[1]
-    reach = 100 / 10 * stats.norm.ppf(0.975) * errors.std() / np.sqrt(400)
-    assert row["reduction"] == pytest.approx(100 * (1 - errors.mean() / 10))
-    assert (row["high"] - row["low"]) / 2 == pytest.approx(reach, rel=0.05)
-
-
-def test_what_arms_share_is_no_uncertainty(tmp_path: Path):
-    """Every image of every seed gains a fifth, whatever its subject, however much the seeds differ."""
-    evaluations = []
-    for seed, level in enumerate((1.0, 1.7, 0.6)):
-        evaluations += [
-            evaluation(tmp_path, arm, f * level * ERRORS, seed) for arm, f in (("baseline", 1), ("less", 0.8))
-        ]
-    row = compare_arms(evaluations, PARAMS).iloc[1]
-    assert row[["reduction", "low", "high"]].tolist() == pytest.approx([20, 20, 20])
-    assert row["verdict"] == "better"
-
-
-def test_one_arm_has_the_ordinary_interval_and_several_have_wider_ones():
-    samples = np.random.default_rng(0).normal([1.0, -2, 0], [0.5, 3, 1], (50_000, 3))
-    point = np.array([1.0, -2, 0])
-    low, high = simultaneous_interval(point[:1], samples[:, :1], 0.95)
-    assert high[0] - 1 == pytest.approx(np.quantile(np.abs(samples[:, 0] - 1), 0.95))
-    assert high[0] - 1 == pytest.approx(1.96 * 0.5, rel=0.02)
-    low, high = simultaneous_interval(point, samples, 0.95)
-    sidak = stats.norm.ppf((1 + 0.95 ** (1 / 3)) / 2)
-    np.testing.assert_allclose((high - low) / 2, sidak * np.array([0.5, 3, 1]), rtol=0.02)
-    np.testing.assert_allclose((high + low) / 2, point)
-
-
-def test_an_arm_that_never_moves_has_no_width_and_widens_no_other():
-    samples = np.random.default_rng(0).normal(0, 1, (5000, 1))
-    alone = simultaneous_interval(np.zeros(1), samples, 0.9)
-    low, high = simultaneous_interval(np.array([0.0, 5]), np.hstack([samples, np.full((5000, 1), 5.0)]), 0.9)
-    assert (low[0], high[0]) == (alone[0][0], alone[1][0])
-    assert (low[1], high[1]) == (5, 5)
-
-
-def test_arms_without_any_effect_are_rarely_called_better_or_worse():
-    """Of tables of three arms, about the nominal 5% make any false call, given many subjects and seeds alike.
-
-    With three seeds that differ more than the arms, it is up to a third: what the text below the table warns of.
-    """
-    rng = np.random.default_rng(0)
-    wrong, subjects = 0, np.repeat(np.arange(30), 2)
-    for _ in range(200):
-        people, seeds = rng.normal(0, 1, (1, 1, 30)).repeat(2, 2), rng.normal(0, 0.1, (4, 8, 1))
-        errors = 10 + people + rng.normal(0, 0.4, (4, 1, 30)).repeat(2, 2) + seeds + rng.normal(0, 0.5, (4, 8, 60))
-        point, samples = (
-            100 * (1 - m[:, 1:] / m[:, :1]) for m in (errors.mean((1, 2))[None], resampled_means(errors, subjects, 300))
-        )
-        low, high = simultaneous_interval(point[0], samples, 0.95)
-        wrong += bool(((low > 0) | (high < 0)).any())
-    assert wrong / 200 <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 200)
-
-
 # the table
 
 
 def test_arms_are_compared_with_the_baseline_of_their_variation(tmp_path: Path):
     levels = {"baseline-few": 2.0, "baseline-many": 1.0, "other-few": 1.5, "other-many": 1.1}
-    evaluations = [evaluation(tmp_path, arm, level * ERRORS) for arm, level in levels.items()]
+    evaluations = [evaluation(tmp_path, arm, f * ERRORS, seed) for arm, f in levels.items() for seed in (0, 1, 2)]
     table = compare_arms(evaluations, PARAMS)
     assert list(table["arm"]) == ["baseline-many", "other-many", "baseline-few", "other-few"]
     assert list(table["variation"]) == ["many", "many", "few", "few"]
@@ -201,16 +106,14 @@ def test_arms_with_other_seeds_or_other_images_are_refused(tmp_path: Path):
 
 def test_the_text_below_the_table_says_what_its_numbers_are(tmp_path: Path):
     arms = [("baseline", 1), ("x", 1.1), ("y", 1.2)]
-    evaluations = [evaluation(tmp_path, a, f * ERRORS, s, part="validation") for s in (0, 1) for a, f in arms]
+    evaluations = [evaluation(tmp_path, a, f * ERRORS, s, part="validation") for s in (0, 1, 2) for a, f in arms]
     text = as_markdown(compare_arms(evaluations, PARAMS))
-    assert "on the validation images (heads: 8 images of 4 subjects)" in text
+    assert "on the validation images (heads: 8 images of 4 subjects), mean ± standard deviation over seeds" in text
     assert "no error here is a test error" in text
+    assert "allow for how few people and seeds there are" in text
     assert "hold for all 2 compared arms of a data set together with 95% confidence" in text
-    assert "2 seeds tell little of how much trainings vary" in text
-    assert "too short rather than too long" in text
-    single = as_markdown(compare_arms([evaluation(tmp_path / "one", a, f * ERRORS) for a, f in arms[:2]], PARAMS))
+    single = as_markdown(compare_arms([e for e in evaluations if e.arm != "y"], PARAMS))
     assert "hold for the one compared arm" in single
-    assert "With one seed they do not say what another training would have given" in single
 
 
 def test_a_baseline_alone_makes_a_table(tmp_path: Path):
@@ -219,13 +122,106 @@ def test_a_baseline_alone_makes_a_table(tmp_path: Path):
     assert "nterval" not in text.split("\n\n")[1]
 
 
+# too little for a verdict
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, "too few seeds"), (2, "too few seeds"), (3, "better")])
+def test_there_is_no_verdict_with_fewer_than_three_seeds(tmp_path: Path, seeds: int, verdict: str):
+    arms = [("baseline", 1), ("other", 0.5)]
+    table = compare_arms([evaluation(tmp_path, a, f * ERRORS, s) for s in range(seeds) for a, f in arms], PARAMS)
+    row = table.set_index("arm").loc["other"]
+    assert (row["reduction"], row["verdict"]) == (pytest.approx(50), verdict)
+    assert np.isnan([row["low"], row["high"]]).tolist() == [verdict != "better"] * 2
+    text, metrics = as_markdown(table), as_metrics(table)["heads"]["other"]
+    assert ("+50.0% (no interval)" in text) == ("there is neither an interval nor a verdict" in text) == (seeds < 3)
+    assert ("95% confidence" in text) == ("low" in metrics) == (seeds == 3)
+
+
+def test_there_is_no_verdict_with_one_person(tmp_path: Path):
+    arms, one = [("baseline", 1), ("other", 0.5)], ["a"] * 8
+    evaluations = [evaluation(tmp_path, a, f * ERRORS, s, one) for s in range(3) for a, f in arms]
+    table = compare_arms(evaluations, PARAMS)
+    assert table.iloc[1][["verdict", "subjects"]].tolist() == ["too few people", 1]
+    assert table.iloc[1][["low", "high"]].isna().all()
+    assert "Too few people: one person does not show how much people vary." in as_markdown(table)
+
+
+# folds
+
+
+FOLDS = {"a": 0, "b": 1, "c": 1, "d": 2}
+"""The seed whose training was tested on each person."""
+
+
+def fold(folder: Path, arm: str, errors: np.ndarray, seed: int, folds: dict[str, int] = FOLDS) -> Evaluated:
+    """The evaluation of a fold: of `evaluation`, the people whom this seed did not train on."""
+    whole = evaluation(folder, arm, errors, seed)
+    table = whole.table[whole.table["subject"].map(folds) == seed]
+    return Evaluated(whole.metrics | summarise(table.reset_index(), whole.params), table, whole.params)
+
+
+def test_folds_are_compared_over_all_their_images(tmp_path: Path):
+    other = ERRORS * [1, 1, 1, 0.5, 0.5, 0.5, 1, 1]
+    evaluations = [fold(tmp_path, arm, e, seed) for seed in range(3) for arm, e in (("baseline", ERRORS), ("x", other))]
+    table = compare_arms(evaluations, PARAMS).set_index("arm")
+    assert table.loc["x", ["seeds", "folds", "subjects", "images"]].tolist() == [3, 3, 4, 8]
+    assert table.loc["baseline", "mae"] == pytest.approx(44 / 8, abs=1e-4), "over images, not over folds"
+    assert table.loc["x", "mae"] == pytest.approx(36 / 8, abs=1e-4)
+    assert table.loc["x", "reduction"] == pytest.approx(100 * 8 / 44, abs=1e-3)
+    assert table.loc["baseline", "mae_std"] == pytest.approx(np.std([12 / 3, 16 / 3, 16 / 2], ddof=1), abs=1e-4)
+
+
+def test_an_image_that_moved_in_the_table_is_still_the_same_image(tmp_path: Path):
+    evaluations = [
+        evaluation(tmp_path, a, e, s) for s in range(3) for a, e in (("baseline", ERRORS), ("x", ERRORS[::-1]))
+    ]
+    again = [e._replace(table=e.table.sort_index(ascending=False)) for e in evaluations]
+    pd.testing.assert_frame_equal(compare_arms(again, PARAMS), compare_arms(evaluations, PARAMS))
+
+
+def test_tables_of_folds_say_so(tmp_path: Path):
+    arms = [("baseline", 1), ("x", 0.5)]
+    evaluations = [fold(tmp_path, arm, f * ERRORS, seed) for seed in range(3) for arm, f in arms]
+    text = as_markdown(compare_arms(evaluations, PARAMS))
+    assert "| trainings" in text
+    assert "| 3 folds" in text
+    assert "mean ± standard deviation over folds" in text
+    assert "allow for how few folds there are" in text
+    evaluations += [evaluation(tmp_path, arm, f * ERRORS, s, dataset="faces") for s in range(3) for arm, f in arms]
+    both = as_markdown(compare_arms(evaluations, PARAMS))
+    assert "| 3 seeds" in both
+    assert "standard deviation over seeds (faces) or folds (heads)" in both
+    assert "allow for how few people and seeds, or folds, there are" in both
+
+
+def test_images_that_are_tested_neither_by_all_seeds_nor_by_one_are_refused(tmp_path: Path):
+    evaluations = [evaluation(tmp_path, "baseline", ERRORS, 0), fold(tmp_path, "baseline", ERRORS, 1)]
+    with pytest.raises(UserError, match="heads: each image was tested by 1 to 2 of 2 seeds; it must be all, or one"):
+        compare_arms(evaluations, PARAMS)
+
+
+def test_a_person_in_two_folds_is_refused(tmp_path: Path):
+    evaluations = [fold(tmp_path, "baseline", ERRORS, seed) for seed in range(2)]
+    (first, second) = evaluations
+    moved = second._replace(table=second.table.replace({"subject": {"b": "a"}}))
+    with pytest.raises(UserError, match="heads: images of a are in several folds; each person must be in one"):
+        compare_arms([first, moved], PARAMS)
+
+
+def test_arms_whose_folds_differ_are_refused(tmp_path: Path):
+    other = FOLDS | {"a": 1, "b": 0}
+    evaluations = [fold(tmp_path, a, ERRORS, s, f) for s in range(3) for a, f in (("baseline", FOLDS), ("x", other))]
+    with pytest.raises(UserError, match="heads: x was tested on other images than baseline; run evaluate again"):
+        compare_arms(evaluations, PARAMS)
+
+
 # several baselines
 
 
 def three_arms(folder: Path) -> list[Evaluated]:
-    """Arms whose errors are 1, 0.8 and 0.6 times the same, for every image of two seeds."""
+    """Arms whose errors are 1, 0.8 and 0.6 times the same, for every image of three seeds."""
     levels = {"baseline": 1.0, "longer": 0.8, "other": 0.6}
-    return [evaluation(folder, arm, f * ERRORS, seed) for seed in (0, 1) for arm, f in levels.items()]
+    return [evaluation(folder, arm, f * ERRORS, seed) for seed in (0, 1, 2) for arm, f in levels.items()]
 
 
 TWO = Comparison(baselines=["baseline", "longer"], bootstrap=400)
@@ -251,7 +247,7 @@ def test_the_effect_against_a_baseline_is_the_same_whatever_other_baselines_ther
         evaluation(tmp_path, arm, rng.gamma(2, 3, 8), seed, dataset=dataset)
         for dataset in ("heads", "faces")
         for arm in ("baseline", "longer", "other", "fourth")
-        for seed in (0, 1)
+        for seed in (0, 1, 2)
     ]
     alone = [compare_arms(evaluations, Comparison(baselines=[b], bootstrap=400)) for b in TWO.baselines]
     both = by_baseline(compare_arms(evaluations, TWO))
@@ -381,15 +377,28 @@ BUDGETS = {  # people, share of each one's 100 images
 }
 
 
-def labelled_study(gain: float) -> tuple[list[Evaluated], list[Trained]]:
+class Known(Evaluated):
+    """An evaluation whose errors are columns of its table."""
+
+    def errors(self, name: str) -> np.ndarray:
+        return self.table[name].to_numpy()
+
+
+def known(names: dict, errors: np.ndarray) -> Known:
+    """One of a run on other heads, with these MAEs in degrees, an image for each person."""
+    people = [f"p{person:02}" for person in range(len(errors))]
+    table = pd.DataFrame({"mae": errors, "subject": people}, index=people)
+    metrics = names | {"dataset": "heads", "mae": errors.mean(), "n": len(errors)}
+    return Known(metrics, table, Evaluation())
+
+
+def labelled_study(gain: float) -> tuple[list[Known], list[Trained]]:
     """20 degrees with 50 labelled images and 2 degrees less with every doubling; `arm` is better by `gain`."""
     evaluations, trainings = [], []
     for (variation, (people, share)), stem, seed in product(BUDGETS.items(), ("baseline", "arm"), (0, 1)):
         images, name = round(people * share * 100), f"{stem}-{variation}"
         error = 20 - 2 * np.log2(images / 50) - gain * (stem == "arm") + (0.5 if seed else -0.5)
-        evaluations.append(
-            Evaluated({"dataset": "heads", "arm": name, "seed": seed, "mae": error}, pd.DataFrame(), Evaluation())
-        )
+        evaluations.append(known({"arm": name, "seed": seed}, np.array([error - 1, error + 1])))
         params = {"labels": {"subjects": people, "fraction": share, "redraw": False}}
         trainings.append(training(name, seed, params, {"labelled_subjects": people, "labelled_images": images}))
     return evaluations, trainings
@@ -408,7 +417,8 @@ def test_label_curves_vary_in_people_or_in_images_of_the_same_people():
 
 @pytest.mark.parametrize(("gain", "share"), [(2, 0.5), (1, 1 / np.sqrt(2)), (0, 1)])
 def test_labels_saved_by_an_arm_that_is_better_by_a_known_amount(gain, share):
-    table = labels_saved(label_curve(*labelled_study(gain), "mae"), "baseline")
+    evaluations, trainings = labelled_study(gain)
+    table = labels_saved(label_curve(evaluations, trainings, "mae"), "baseline", evaluations, PARAMS)
     at_largest = table[table["question"] == "baseline at its largest budget"].set_index("curve")
     assert set(at_largest.index) == {"people, 50% of each one's images", "images of 8 people"}
     assert at_largest["share"].tolist() == pytest.approx([share, share], abs=1e-3)
@@ -420,10 +430,32 @@ def test_labels_saved_by_an_arm_that_is_better_by_a_known_amount(gain, share):
 
 
 def test_labels_needed_are_never_extrapolated():
-    curve = pd.DataFrame({"labelled_images": [10.0, 100, 1000], "mean": [9.0, 5.0, 6.0]})
-    assert labels_needed(curve, 7) == (pytest.approx(10**1.5), False)
-    assert labels_needed(curve, 4.9) == (pytest.approx(np.nan, nan_ok=True), False)
-    assert labels_needed(curve, 9.5) == (10, True), "the smallest budget does: an upper bound"
+    labels, errors = np.array([10.0, 100, 1000]), np.array([9.0, 5.0, 6.0])
+    assert labels_needed(labels, errors, 7) == (pytest.approx(10**1.5), False)
+    assert labels_needed(labels, errors, 4.9) == (pytest.approx(np.nan, nan_ok=True), False)
+    assert labels_needed(labels, errors, 9.5) == (pytest.approx(10), True), "the smallest budget does: an upper bound"
+    several, bounds = labels_needed(labels, np.stack([errors, errors + 2]), np.array([5.5, 6.5]))
+    assert several.tolist() == pytest.approx([10 ** (1 + 3.5 / 4), np.nan], nan_ok=True)
+    assert not bounds.any()
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "high", "bound", "shown"),
+    [
+        (0.66, 0.41, 0.97, "", "66% (41% to 97%)"),
+        (0.66, 0.41, np.inf, "", "66% (at least 41%)"),
+        (0.5, 0, 0.97, "at most", "≤ 50% (at most 97%)"),
+        (0.66, 0, np.inf, "", "66% (anything)"),
+        (0.66, np.nan, np.nan, "", "66% (no interval)"),
+        (np.nan, 0.6, np.inf, "", "(at least 60%)"),
+        (np.nan, np.nan, np.nan, "", ""),
+    ],
+)
+def test_shares_of_labels_are_shown_with_what_is_known_of_them(share, low, high, bound, shown):
+    row = {"dataset": "heads", "curve": "people", "arm": "x", "question": LARGEST, "variation": "", "error_deg": 5.0}
+    row |= {"labels": 66, "baseline_labels": 100, "share": share, "share_low": low, "share_high": high, "bound": bound}
+    sheet = next(iter(sheets.labels_saved(pd.DataFrame([row])).values()))
+    assert sheet["share"].tolist() == [shown]
 
 
 def test_budgets_are_told_apart_by_people_and_images():

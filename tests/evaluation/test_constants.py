@@ -50,7 +50,7 @@ def test_labels_without_roll_are_held_against_the_angles_that_they_have():
     unknown = np.full((2, 3, 3), np.nan)
     table = prediction_table(["a", "b"], ["p", "q"], unknown, euler, np.tile(np.eye(3), (2, 1, 1)))
     of = Evaluated({"dataset": "directed", "arm": "x", "seed": 0}, table.set_index("source_id"), Evaluation())
-    found = constant_metrics(of, POSES)
+    found = constant_metrics([of], [POSES])
     assert found["always frontal"]["mae"] == pytest.approx((30 + 15 + 60 + 0) / 4)
     assert found["always the mean pose"]["mae"] == pytest.approx((0 + 15 + 90 + 0) / 4)
     assert "geodesic" not in found["always frontal"]
@@ -65,7 +65,7 @@ def test_arms_are_the_same_with_and_without_constants(tmp_path: Path, baselines:
         for seed in (0, 1)
     ]
     alone = compare_arms(evaluations, Comparison(baselines=baselines, bootstrap=100))
-    table = with_constants(alone, evaluations, POSES)
+    table = with_constants(alone, evaluations, [POSES])
     table.to_csv(tmp_path / "table.csv", index=False)
     read = read_table(tmp_path / "table.csv")
     for of in (table, read):
@@ -86,7 +86,7 @@ def test_an_arm_that_errs_as_much_as_the_better_constant_does_not_beat_it(tmp_pa
     """All labels are frontal, so that always frontal has no error, and the mean pose one of 10 degrees (mae)."""
     evaluations = [evaluation(tmp_path, arm, np.full(8, error)) for arm, error in (("baseline", 9.0), ("other", 11.0))]
     table = with_constants(
-        compare_arms(evaluations, Comparison(baselines=["baseline"], bootstrap=100)), evaluations, POSES
+        compare_arms(evaluations, Comparison(baselines=["baseline"], bootstrap=100)), evaluations, [POSES]
     )
     assert table.set_index("arm")["mae"].to_dict() == pytest.approx(
         {"baseline": 9, "other": 11, "always frontal": 0, "always the mean pose": 10}, abs=1e-4

@@ -75,9 +75,60 @@ def test_a_turned_picture_and_its_label_turn_together():
     torch.testing.assert_close(torch.atan2(up[:, 0], up[:, 1]).rad2deg(), angles[:, 2], atol=1e-3, rtol=0)
 
 
+def distances_from(x: float, y: float) -> torch.Tensor:
+    """An image (STORED, STORED) of every pixel's distance from a point, in pixels."""
+    middle = torch.arange(STORED) + 0.5
+    return torch.hypot(middle - x, middle[:, None] - y)
+
+
+def test_what_a_rotated_window_would_show_beyond_the_stored_picture_is_mirrored_at_a_circle():
+    """A picture of rings is the same at every angle, and so must be its windows: by hand, to the corners.
+
+    The window is the whole picture; its nearest edge is the middle of the outermost pixel.
+    """
+    rings = distances_from(STORED / 2, STORED / 2)
+    images = (rings / STORED).expand(32, 3, -1, -1).clone()
+    torch.manual_seed(0)
+    seen, roll_deg = RandomWindow(STORED, (1.0, 1.0), 0.0, roll=180.0)(images)
+    assert roll_deg.abs().max() > 150
+    edge = STORED / 2 - 0.5
+    expected = torch.where(rings > edge, 2 * edge - rings, rings)
+    torch.testing.assert_close(seen * STORED, expected.expand_as(seen), atol=0.3, rtol=0)
+
+
+def test_rotated_windows_use_what_is_stored_around_the_crop():
+    """The window's circle reaches the nearest edge of what is stored, and all that it shows lies within."""
+    torch.manual_seed(0)
+    windows, roll_deg = RandomWindow(SIZE, (0.8, 1.2), 0.1, roll=40.0)(coordinates(64))
+    centre = windows[:, :2, SIZE // 2 - 1 : SIZE // 2 + 1, SIZE // 2 - 1 : SIZE // 2 + 1].mean((2, 3))
+    nearest_edge = torch.minimum(centre, STORED - centre).amin(1) - 0.5
+    right = windows[:, :2, SIZE // 2, SIZE // 2 + 1] - windows[:, :2, SIZE // 2, SIZE // 2]
+    step = right.norm(dim=1)
+    torch.testing.assert_close(torch.atan2(-right[:, 1], right[:, 0]).rad2deg(), roll_deg, atol=0.1, rtol=0)
+    offset = torch.arange(SIZE) + 0.5 - SIZE / 2
+    wanted = step[:, None, None] * torch.hypot(offset, offset[:, None])
+    edge = nearest_edge[:, None, None]
+    shown = (windows[:, :2] - centre[:, :, None, None]).norm(dim=1)
+    torch.testing.assert_close(shown, torch.where(wanted > edge, 2 * edge - wanted, wanted), atol=0.05, rtol=0)
+    assert (wanted > edge).any(), "some corners lie beyond"
+    assert (wanted > edge).float().mean() < 0.15, "and fewer than the 21% outside the inscribed circle"
+
+
 def test_a_motion_is_a_change_of_the_camera_by_scipy():
     euler = torch.tensor([[30.0, -10, 5], [-70, 20, 100]], dtype=torch.float64)
     label = euler_to_matrix(euler)
     moved = Motion(torch.tensor([False, False]), torch.tensor([25.0, -60.0])).rotation(label).numpy()
     clockwise = Rotation.from_rotvec([[0, 0, -25], [0, 0, 60]], degrees=True)
     np.testing.assert_allclose(moved, (clockwise * Rotation.from_matrix(label.numpy())).as_matrix(), atol=1e-6)
+
+
+def test_a_share_of_the_images_is_rotated_and_the_others_are_as_without_rotation():
+    torch.manual_seed(0)
+    images = torch.rand(400, 3, STORED, STORED)
+    windows, roll_deg = RandomWindow(STORED, (1.0, 1.0), 0.0, roll=30.0, rolled=0.25)(images)
+    upright = roll_deg.eq(0)
+    assert 0.65 < upright.float().mean() < 0.85
+    torch.testing.assert_close(windows[upright], images[upright], atol=1e-5, rtol=0)
+    assert (windows[~upright] - images[~upright]).abs().amax((1, 2, 3)).min() > 0.1
+    _, every = RandomWindow(STORED, (1.0, 1.0), 0.0, roll=30.0)(images)
+    assert every.ne(0).all()

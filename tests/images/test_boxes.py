@@ -10,7 +10,12 @@ from pipeline_steps.images.boxes import CropBox, head_box, square_around
 
 LANDMARKS = np.array([[100.0, 150], [300, 150], [200, 350]])
 SAMPLE = Sample(
-    "s", np.eye(3), given_box=np.array([1.0, 2, 3, 4]), projected_head=np.array([5.0, 6, 7, 8]), landmarks=LANDMARKS
+    "s",
+    np.eye(3),
+    given_box=np.array([1.0, 2, 3, 4]),
+    projected_head=np.array([5.0, 6, 7, 8]),
+    literature_box=np.array([9.0, 10, 11, 12]),
+    landmarks=LANDMARKS,
 )
 
 
@@ -20,6 +25,7 @@ SAMPLE = Sample(
         ("whole_image", [0, 0, 640, 480]),
         ("given_box", [1, 2, 3, 4]),
         ("projected_head", [5, 6, 7, 8]),
+        ("literature", [9, 10, 11, 12]),
         ("landmarks_tight", [100, 150, 300, 350]),
         # Hopenet: 0.4 of 200 px to the left and above; then, of 280 px, 0.4 to the right and 0.12 below
         ("landmarks_loose", [20, 70, 412, 383.6]),
@@ -35,7 +41,7 @@ def test_hidden_landmarks_do_not_count(rule):
     np.testing.assert_array_equal(head_box(hidden, rule, 640, 480), head_box(SAMPLE, rule, 640, 480))
 
 
-@pytest.mark.parametrize("rule", ["given_box", "projected_head", "landmarks_tight", "landmarks_loose"])
+@pytest.mark.parametrize("rule", ["given_box", "projected_head", "literature", "landmarks_tight", "landmarks_loose"])
 def test_a_rule_without_its_box_says_so(rule):
     with pytest.raises(ValueError, match=r"the data set gives no .*; choose another crop\.box"):
         head_box(Sample("s", np.eye(3)), rule, 640, 480)

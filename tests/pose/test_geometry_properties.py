@@ -17,6 +17,7 @@ from pipeline_steps.pose.geometry import (
     mirror_rotation,
     roll_rotation,
     wrap_deg,
+    wrapped_errors_deg,
 )
 
 turns = st.floats(-180, 180)
@@ -62,14 +63,47 @@ def test_a_perfect_prediction_has_no_error_whatever_its_published_angles(yaw, pi
     np.testing.assert_allclose(euler_errors_deg(*tensors).numpy(), errors, atol=1e-6)
 
 
-@given(st.tuples(st.floats(-90, 90), turns, turns).map(np.array), angles)
-def test_errors_of_labels_within_90_degrees_of_yaw_are_plain_differences(label, predicted):
-    plain = np.abs((predicted - label + 180) % 360 - 180)
-    errors = euler_errors_deg(scipy_matrix(predicted), label)
-    apart = np.abs((errors - plain + 180) % 360 - 180)  # 180 and -180 degrees are one
-    np.testing.assert_allclose(apart, 0, atol=1e-6)
+within_60, within_50 = st.floats(-60, 60), st.floats(-50, 50)
+
+
+@given(
+    st.tuples(within_60, within_50, within_50).map(np.array), st.tuples(within_60, within_50, within_50).map(np.array)
+)
+def test_errors_within_60_degrees_of_yaw_are_plain_differences_to_the_bit(label, predicted):
+    matrix = scipy_matrix(predicted)
+    plain = np.abs((matrix_to_euler(matrix) - label + 180) % 360 - 180)
+    errors = euler_errors_deg(matrix, label)
+    np.testing.assert_array_equal(errors, plain)
+    np.testing.assert_allclose(errors, np.abs(predicted - label), atol=1e-6)
     known = np.array([label[0], label[1], np.nan])
-    np.testing.assert_array_equal(euler_errors_deg(scipy_matrix(predicted), known)[:2], errors[:2])
+    np.testing.assert_array_equal(euler_errors_deg(matrix, known)[:2], errors[:2])
+
+
+@given(st.tuples(turns, turns, turns).map(np.array), angles)
+def test_the_errors_are_those_of_the_nearer_one_of_all_triples_of_the_prediction(label, predicted):
+    """Triples are one rotation if they differ by whole turns, or by half a turn in all with the yaw's sign reversed."""
+    triples = [predicted, [180 - predicted[0], predicted[1] + 180, predicted[2] + 180]]
+    whole = 360 * np.stack(np.meshgrid(*[[-2, -1, 0, 1, 2]] * 3), -1).reshape(-1, 1, 3)
+    nearest = np.abs(triples + whole - label).mean(-1).min()
+    np.testing.assert_allclose(euler_errors_deg(scipy_matrix(predicted), label).mean(), nearest, atol=1e-6)
+
+
+@given(st.tuples(turns, turns, turns).map(np.array), angles)
+def test_mirrored_heads_have_the_errors_of_heads(label, predicted):
+    sign = np.array([-1, 1, -1])
+    for errors_deg in (euler_errors_deg, wrapped_errors_deg):
+        errors = errors_deg(scipy_matrix(predicted), label)
+        mirrored = errors_deg(mirror_rotation(scipy_matrix(predicted)), label * sign)
+        np.testing.assert_allclose(mirrored.mean(), errors.mean(), atol=1e-6)
+
+
+@given(st.tuples(turns, turns, turns).map(np.array), angles)
+def test_wrapped_errors_are_the_smallest_differences_after_half_and_whole_turns(label, predicted):
+    differences = np.abs(predicted + np.array([[0], [180], [-180], [360], [-360]]) - label)
+    matrix = scipy_matrix(predicted)
+    np.testing.assert_allclose(wrapped_errors_deg(matrix, label), differences.min(0), atol=1e-6)
+    tensors = wrapped_errors_deg(torch.from_numpy(matrix), torch.from_numpy(label))
+    np.testing.assert_allclose(tensors.numpy(), differences.min(0), atol=1e-6)
 
 
 @given(rotations, rotations, rotations)

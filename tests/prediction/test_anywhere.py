@@ -62,3 +62,9 @@ def test_the_page_opens_from_any_folder(elsewhere: Path):
             assert answer["yaw"] == pytest.approx(-11.459, abs=0.01), "a fifth of a radian"
         finally:
             program.terminate()
+
+
+def test_a_served_model_needs_no_packages_that_only_trainings_have():
+    asked = "import sys, pipeline_steps.prediction.head_pose; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert not {"h5py", "lightning", "kornia", "sklearn"} & set(done.stdout.split())

@@ -75,6 +75,7 @@ def test_the_model_card_says_what_was_measured(finished: World, exported: Path):
     assert "| always the mean pose | " in card
     assert "**It was not tested on photographs.**" in card
     assert f"{json.loads((exported / 'export.json').read_text())['model_int8_from_torch_worst']:.2f}" in card
+    assert "In 8 of these crops `predict` looked for a face." in card
     assert "given_box" in card
     assert "MakeHuman" in card, "the terms of the data"
 
@@ -85,7 +86,12 @@ def test_crops_are_predicted_from_the_command_line(exported: Path, crops: np.nda
     done = predict(exported / "model.onnx", tmp_path / "*.png", "--whole-image", "--draw", tmp_path / "drawn")
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(f"{exported / 'model.onnx'}: mean absolute error ")
-    assert "; not tested on photographs\n" in done.stderr
+    measured = json.loads((exported / "export.json").read_text())
+    found, own = (measured[f"{box}_box_median_geodesic_error"] for box in ("found", "own"))
+    assert (
+        f"; not tested on photographs; median geodesic error {found:.1f} degrees where heads are cropped by found "
+        f"faces, {own:.1f} by the data's own boxes"
+    ) in done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(rows[0]) == COLUMNS
     expected = HeadPose.load(exported / "model.onnx").model(crops[:2])
@@ -234,6 +240,9 @@ def test_bad_input_ends_in_one_line_that_names_it(exported: Path, tmp_path: Path
     assert done.returncode == 1
     assert "not a model of export_model" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].startswith("error: ")
+    done = predict(tmp_path / "absent.onnx", tmp_path / "broken.png")
+    absent = f"error: {tmp_path / 'absent.onnx'}: no such file; `make export` makes a model.onnx and prints its folder"
+    assert (done.returncode, done.stderr) == (1, f"{absent}\n")
     inputs = [tmp_path / "nothing.png", tmp_path / "empty", "camera:front", tmp_path / "broken.mp4"]
     done = predict(model, *inputs)
     assert done.returncode == 1

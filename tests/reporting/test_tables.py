@@ -42,6 +42,25 @@ def test_the_headline_says_how_the_best_arm_compares_with_the_baseline():
     )
 
 
+UNDECIDED = ("baseline", "both", 8.0, 20.0, NAN, NAN, "too few seeds")
+
+
+def test_the_headline_says_where_too_little_was_run_for_a_verdict():
+    of = headline(comparison(PLAIN, UNDECIDED, ("baseline", "longer", 9.0, 10.0, NAN, NAN, "too few seeds")))
+    assert (of.arm, of.verdict) == ("both", "too few seeds")
+    assert "20.0% less error than baseline: too few seeds for a verdict." in of.sentence
+    assert "Of 2 arms compared with a baseline: 0 better, 0 within noise, 0 worse, 2 too few seeds." in of.sentence
+    alone = headline(comparison(PLAIN, ("baseline", "both", 8.0, 20.0, NAN, NAN, "too few people")))
+    assert alone.sentence == "20.0% less error than baseline: too few people for a verdict."
+
+
+def test_an_effect_without_an_interval_is_drawn_as_a_point(tmp_path: Path):
+    _, _, rows = arm_rows(comparison(PLAIN, UNDECIDED), {}, Links(tmp_path))
+    (effect,) = rows[1].effects
+    assert (effect.verdict, effect.text) == ("too few seeds", "+20.0% (no interval)")
+    assert (effect.zero, effect.low, effect.point, effect.high) == (0, 100, 100, 100)
+
+
 def test_the_headline_names_every_baseline_and_takes_the_weakest_verdict():
     of = headline(comparison(PLAIN, BOTH, LONGER, *AGAINST_LONGER))
     assert of.verdict == "within noise"

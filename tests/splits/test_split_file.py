@@ -19,7 +19,7 @@ SPLIT = Split(
 
 def test_a_split_survives_its_file(tmp_path: Path):
     write_split(tmp_path / "split.json", SPLIT)
-    assert read_split(tmp_path / "split.json") == SPLIT
+    assert read_split(tmp_path / "split.json", 0) == SPLIT
     assert json.loads((tmp_path / "split.json").read_text())["subjects"]["train"] == ["a"]
 
 
@@ -40,6 +40,6 @@ def test_a_corrupt_split_is_refused_in_one_line(tmp_path: Path, content: str | N
     if content is not None:
         path.write_text(content)
     with pytest.raises(UserError, match=r"not a readable split .*; delete it and run snakemake again") as error:
-        read_split(path)
+        read_split(path, 0)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)

@@ -87,7 +87,8 @@ def _trained(folder: Path, arm: str, seed: int, split: str) -> None:
     run |= {"image_size": 16, "labelled_subjects": 1, "labelled_images": 2, "chosen_epoch": 2, "epochs": 2}
     run |= {"torch": "2.14.1+cpu", "mlflow_run_id": "0123456789abcdef" * 2}
     (folder / "run.json").write_text(json.dumps(run))
-    pd.DataFrame({"epoch": [1, 2], "val_geodesic_deg": [9.0, 8.0]}).to_csv(folder / "history.csv", index=False)
+    history = {"epoch": [1, 2], "val_geodesic_deg": [9.0, 8.0], "backbone_passes": [3840, 3840]}
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     _sealed(folder)
 
 
@@ -97,7 +98,7 @@ def _evaluated(folder: Path, dataset: str, arm: str, seed: int) -> None:
     names = [f"test{n}" for n in range(len(euler))]
     table = prediction_table(names, [f"p{n}" for n in range(len(euler))], euler_to_matrix(euler), euler, predicted)
     params, job = Evaluation(bootstrap=100), {"study": "made_up", "arm": arm, "seed": seed, "dataset": dataset}
-    _recipe(folder, "evaluate", job, {"evaluate": params.model_dump(mode="json")})
+    _recipe(folder, "evaluate", job, {"seed": seed, "evaluate": params.model_dump(mode="json")})
     table.to_parquet(folder / "predictions.parquet")
     (folder / "metrics.json").write_text(json.dumps(job | summarise(table, params)))
     _sealed(folder)

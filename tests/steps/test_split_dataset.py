@@ -43,7 +43,7 @@ def split(folder: Path, rule: dict, protocol: str | None = None, euler: dict | N
 
 def labelled(folder: Path, seed: int = 0, **labels) -> set[str]:
     with CropFile(folder / "crops.h5") as crops:
-        return set(labelled_images(read_split(folder / "out/split.json"), crops, Labels(**labels), seed))
+        return set(labelled_images(read_split(folder / "out/split.json", seed), crops, Labels(**labels), seed))
 
 
 def test_parts_share_no_subject_and_contain_every_image(tmp_path):

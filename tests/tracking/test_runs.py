@@ -1,6 +1,7 @@
 """What MLflow shows of a study: names of errors, headlines and orders of its questions, a comparison's run."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from pipeline_steps.params.sections import Comparison, Evaluation
 from pipeline_steps.tracking.compared import Compared
 from pipeline_steps.tracking.outcomes import evaluation_errors
 from pipeline_steps.tracking.runs import track_run
-from pipeline_steps.tracking.store import open_client
+from pipeline_steps.tracking.store import open_client, show_what_lies_here
 from pipeline_steps.tracking.view import HEADLINE, questions_of, study_note, view_tag
 
 
@@ -64,7 +65,7 @@ def test_a_comparisons_note_names_the_best_arm_and_is_never_too_long_for_mlflow(
     write_comparison(tmp_path / "compare", [BASELINE, BEST, *others])
     note = Compared(tmp_path / "compare").note()
     assert len(note) <= MAX_TAG_VAL_LENGTH
-    said = "On heads, **b** has the lowest error: mae 8.40 degrees; against a +6.4% (-1.6 to +14.3), within noise."
+    said = "Lowest mae on heads: **b**, 8.40 degrees; against a: within noise, +6.4% (-1.6 to +14.3)."
     assert note.startswith(said)
     assert ((tmp_path / "compare/table.md").read_text() in note) == complete
 
@@ -75,7 +76,7 @@ def test_a_headline_says_where_the_best_arm_is_a_baseline_or_no_better_than_a_co
         tmp_path / "compare", [BASELINE, BASELINE | {"arm": "b", "mae": 9.5, "verdict": "worse"}, constant]
     )
     assert Compared(tmp_path / "compare").headline() == (
-        "On heads, **a** has the lowest error: mae 9.00 degrees; it is a baseline: no arm errs less; "
+        "Lowest mae on heads: **a**, 9.00 degrees; it is a baseline: no arm has a lower one; "
         "**no better than one and the same pose for every image**."
     )
 
@@ -92,8 +93,9 @@ def test_a_headline_gives_the_verdict_against_every_baseline(tmp_path: Path):
         BASELINE | {"baseline": "a2"},
     ]
     write_comparison(tmp_path / "compare", rows)
-    assert "against a +6.4% (-1.6 to +14.3), within noise; against a2 +2.3% (-5.0 to +9.0), within noise." in (
-        Compared(tmp_path / "compare").headline()
+    headline = Compared(tmp_path / "compare").headline()
+    assert headline.endswith(
+        "; against a: within noise, +6.4% (-1.6 to +14.3); against a2: within noise, +2.3% (-5.0 to +9.0)."
     )
 
 
@@ -130,15 +132,85 @@ def test_every_question_keeps_its_headline_its_data_set_and_its_order(client: Ml
         job = {"study": "asked", "question": question}
         finish(client, "compare", tmp_path / question, job=job, params={"again": question})
     tags = client.get_experiment_by_name("headpose-asked").tags
-    place = tags["mlflow.note.content"].index("**roles:**")
-    first, second = tags["mlflow.note.content"][:place], tags["mlflow.note.content"][place:]
-    assert first.startswith("**labels:** On faces, **c** has the lowest error: mae 9.00 degrees; it is a baseline")
-    assert second.startswith("**roles:** On heads, **b** has the lowest error: mae 8.40 degrees; against a +6.4%")
+    place = tags["mlflow.note.content"].index("**labels:**")
+    second, first = tags["mlflow.note.content"][:place], tags["mlflow.note.content"][place:]
+    assert first.startswith("**labels:** Lowest mae on faces: **c**, 9.00 degrees; it is a baseline")
+    assert second.startswith("**roles:** Lowest mae on heads: **b**, 8.40 degrees; against a: within noise, +6.4%")
     orders = {name: json.loads(tags[view_tag(name)])["orderByKey"] for name in ("roles", "labels")}
     assert orders == {"roles": "metrics.`test/heads/mae`", "labels": "metrics.`validation/faces/mae`"}
     assert questions_of(tags) == ["labels", "roles"]
     for question, section in (("labels", first), ("roles", second)):
         assert f"viewStateShareKey={question})" in section
+
+
+def train(client: MlflowClient, folder: Path, arm: str, learning_rate: float, seed: int = 0, **job: str) -> Run:
+    """The run of a training, which has sent its test error: 9 degrees for arm a, 8 for every other."""
+    folder.mkdir(exist_ok=True)
+    (folder / "history.csv").write_text("epoch,train_loss\n1,0.5\n")
+    names = {"study": "asked", "arm": arm, "seed": seed} | job
+    run = finish(client, "finetune", folder, job=names, params={"learning_rate": learning_rate, "seed": seed})
+    client.log_metric(run.info.run_id, "test/heads/mae", 9.0 if arm == "a" else 8.0)
+    return run
+
+
+def compare(client: MlflowClient, folder: Path, trained: list[Run], question: str | None = None) -> Run:
+    """The run of a comparison of these trainings, whose results lie in the folder."""
+    arms = list(dict.fromkeys(run.data.tags["arm"] for run in trained))
+    write_comparison(folder, [BASELINE | {"arm": arm, "verdict": "within noise"} for arm in arms])
+    inputs = {f"of/{run.info.run_id}": JobInput(fingerprint=run.data.tags["recipe"]) for run in trained}
+    job = {"study": "asked"} | ({"question": question} if question else {})
+    recipe = Recipe(step="compare", job=job, params={}, inputs=inputs)
+    (folder / "recipe.json").write_text(recipe.text())
+    (folder / "seal.json").touch()
+    return finish(client, "compare", folder, job=job, inputs=inputs)
+
+
+def listed(client: MlflowClient, question: str | None = None) -> list[str]:
+    """Ids of the runs that a question's link lists, in the order of the store's own search."""
+    experiment = client.get_experiment_by_name("headpose-asked")
+    view = json.loads(experiment.tags[view_tag(question)])
+    found = client.search_runs([experiment.experiment_id], view["searchFilter"], order_by=[f"{view['orderByKey']} ASC"])
+    return [run.info.run_id for run in found]
+
+
+def ids(*runs: Run) -> list[str]:
+    return [run.info.run_id for run in runs]
+
+
+def test_a_question_lists_exactly_the_trainings_that_it_compares(client: MlflowClient, tmp_path: Path):
+    a, b, other = (train(client, tmp_path / "training", arm, 1e-3) for arm in "abc")
+    renamed = train(client, tmp_path / "training", "an_earlier_name_of_b", 1e-3)  # by the same recipe
+    assert renamed.data.tags["recipe"] == b.data.tags["recipe"]
+    compare(client, tmp_path / "roles", [a, b], "roles")
+    compare(client, tmp_path / "rest", [a, other], "rest")
+    assert listed(client, "roles") == ids(b, a)
+    assert listed(client, "rest") == ids(other, a)
+
+
+def test_replaced_trainings_leave_the_list_and_come_back_with_their_results(client: MlflowClient, tmp_path: Path):
+    here = tmp_path / "results/asked/default/compare"
+    before = [train(client, tmp_path / "training", arm, 1e-3) for arm in "ba"]
+    first = compare(client, here, before)
+    after = [train(client, tmp_path / "training", arm, 2e-3) for arm in "ba"]
+    here.rename(tmp_path / "kept")
+    compare(client, here, after)
+    assert listed(client) == ids(*after)
+    shutil.rmtree(here)
+    (tmp_path / "kept").rename(here)  # the change is reverted: no step runs
+    (here / "a_damaged_one").mkdir()
+    for name in ("seal.json", "recipe.json"):
+        (here / "a_damaged_one" / name).write_text("{")
+    show_what_lies_here(client, tmp_path / "results")
+    assert listed(client) == ids(*before)
+    assert first.info.run_id in client.get_experiment_by_name("headpose-asked").tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(("count", "exact"), [(0, False), (500, True), (600, False)])
+def test_a_list_that_does_not_fit_into_a_tag_is_of_all_trainings(tmp_path: Path, count: int, exact: bool):
+    write_comparison(tmp_path / "compare", [BASELINE, BEST])
+    view = Compared(tmp_path / "compare").view(["0" * 32] * count)
+    _validate_experiment_tag(view_tag(None), json.dumps(view))
+    assert (view["searchFilter"] != "tags.stage = 'finetune'") == exact
 
 
 def test_a_comparison_is_a_run_of_numbers_whose_many_inputs_are_a_file(client: MlflowClient, tmp_path: Path):
@@ -164,7 +236,7 @@ def test_a_comparison_is_a_run_of_numbers_whose_many_inputs_are_a_file(client: M
         known: {"recipe": fingerprint, "run": trained.info.run_id},
         unknown: {"recipe": "0" * 16, "run": None},
     }
-    assert run.data.tags["mlflow.note.content"].startswith("On heads, **b** has the lowest error")
+    assert run.data.tags["mlflow.note.content"].startswith("Lowest mae on heads: **b**")
 
 
 @pytest.mark.parametrize(
@@ -175,12 +247,13 @@ def test_a_comparison_is_a_run_of_numbers_whose_many_inputs_are_a_file(client: M
         ({"part": "test", "flip_test": True}, "test_flip_test"),
         ({"part": "validation", "flip_test": False, "detail": None}, "validation"),
         ({"part": "test", "flip_test": True, "detail": 109}, "test_flip_test_detail_109"),
+        ({"part": "test", "window": 0.9}, "test_window_0.9"),
     ],
 )
 def test_errors_of_another_kind_do_not_take_the_place_of_the_test_errors(tmp_path: Path, evaluate: dict, prefix: str):
     (tmp_path / "metrics.json").write_text(json.dumps({"dataset": "heads", "n": 8, "mae": 4.5}))
-    recipe = Recipe(step="evaluate", job={"dataset": "heads"}, params={"evaluate": evaluate})
+    recipe = Recipe(step="evaluate", job={"dataset": "heads"}, params={"seed": 0, "evaluate": evaluate})
     assert evaluation_errors(recipe, tmp_path) == {f"{prefix}/heads/mae": 4.5}
     write_comparison(tmp_path / "compare", [BASELINE], **evaluate)
-    view = json.loads(Compared(tmp_path / "compare").view())
+    view = Compared(tmp_path / "compare").view([])
     assert view["orderByKey"] == f"metrics.`{prefix}/heads/mae`"

@@ -55,6 +55,18 @@ def test_the_binned_loss_follows_hopenet():
     assert loss == pytest.approx(np.mean(cross) + np.mean(square), rel=1e-4)
 
 
+def test_angles_beyond_the_bins_count_as_the_outermost():
+    head = POSE_HEADS["binned"](4)
+    logits = torch.randn(2, 3, 66, generator=torch.Generator().manual_seed(0))
+    beyond = torch.tensor([[99.0, -120, 170], [-99.0, 99, 99.5]])
+    outermost = torch.tensor([[99.0, -99, 99], [-99.0, 99, 99]])
+    loss = head.loss(logits, euler_to_matrix(beyond), beyond).item()
+    bins = [65, 0, 65, 0, 65, 65]
+    cross = -torch.log_softmax(logits.flatten(0, 1), 1)[range(6), bins].mean()
+    expected = (logits.softmax(2) * torch.arange(-97.5, 99, 3)).sum(2)
+    assert loss == pytest.approx((cross + ((expected - outermost) / 3).square().mean()).item(), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", POSE_HEADS)
 def test_every_head_learns_a_pose(name):
     torch.manual_seed(0)
@@ -143,6 +155,22 @@ def test_a_gradient_is_no_longer_than_its_limit(finished: World, tmp_path: Path,
     before, (trained, _) = dict(network.named_parameters()), load_model(tmp_path / "output/model.safetensors")
     longest = max((after - before[name]).abs().max().item() for name, after in trained.named_parameters())
     assert longest > 1e-4 if moves else longest < 1e-6
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(("choose", "labelled"), [("last", (3, 12)), ("best", (5, 20))])
+def test_labels_that_choose_the_epoch_are_counted(
+    finished: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choose: str, labelled: tuple[int, int]
+):
+    monkeypatch.setenv("HEADPOSE_TRACKING", "off")
+    made = json.loads((finished.folder / "results/tiny/default/finetune/baseline/seed0/recipe.json").read_text())
+    made["params"]["training"] |= {"choose": choose}
+    (tmp_path / "recipe.json").write_text(json.dumps(made))
+    data = finished.folder / "data"
+    crops, split = data / "crops/rendered-32px/crops.h5", data / "splits/rendered-32px/split.json"
+    finetuning.finetune(tmp_path / "recipe.json", crops, split, tmp_path / "output", tmp_path / "checkpoints")
+    run = json.loads((tmp_path / "output/run.json").read_text())
+    assert (run["labelled_subjects"], run["labelled_images"]) == labelled
 
 
 @pytest.mark.workflow

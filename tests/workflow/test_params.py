@@ -16,6 +16,7 @@ from workflow.studies import Study, all_studies
 
 WIDE = {"mean": 0.0, "std": 1.0, "min": -120.0, "max": 9.0}
 DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())
+FOLDS = {"rendered": {"split": {"folds": 5, "test_subjects": None}}}
 ASKED = {"asks": "Which is best?"}
 
 
@@ -45,7 +46,7 @@ def test_the_published_schema_is_that_of_the_types():
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ({"datasets": {"rendered": {"split": {"test_subjects": None}}}}, "give test_subjects, or a protocol"),
+        ({"datasets": {"rendered": {"split": {"test_subjects": None}}}}, "give test_subjects, folds, or a protocol"),
         ({"datasets": {"rendered": {"archive": "x.zip"}}}, "archive: this data set has none"),
         (
             {"datasets": {"rendered": {"source": {"pose": {"yaw": WIDE}}}}},
@@ -64,6 +65,27 @@ def test_the_published_schema_is_that_of_the_types():
             "test_subjects: Input should be a valid integer or 'all'",
         ),
         ({"seeds": []}, "seeds"),
+        (
+            {"datasets": FOLDS, "seeds": [0, 1, 2]},
+            "seeds: [0, 1, 2] do not test each of the 5 folds of rendered once, as the trainings with seed s are "
+            "tested on fold s mod 5; give 5 seeds, such as [0, 1, 2, 3, 4]",
+        ),
+        ({"datasets": FOLDS, "seeds": [0, 1, 2, 3, 5]}, "seeds: [0, 1, 2, 3, 5] do not test each"),
+        (
+            {"finetune": {"augmentation": {"scale": [0.9, 1.3]}}},
+            "finetune.augmentation.scale: windows of up to 1.3 times",
+        ),
+        (
+            {"arms": {"hybrid": {"finetune": {"augmentation": {"scale": [0.9, 1.3]}}}}},
+            "arms.hybrid.finetune.augmentation.scale: windows of up to 1.3 times the crop reach beyond what is stored, "
+            "1.2 times; raise crops.context",
+        ),
+        (
+            {"network": {"pose_head": "euler"}, "finetune": {"augmentation": {"roll": 30.0}}},
+            "arms.baseline: finetune.augmentation.roll: Euler angles jump where images are rotated",
+        ),
+        ({"evaluate": {"window": 1.5}}, "evaluate.window: windows of up to 1.5 times"),
+        ({"datasets": {"rendered": {"split": {"folds": 5}}}}, "give either test_subjects or folds"),
         ({"evaluate": {"yaw_bins": [30.0, 0.0]}}, "evaluate.yaw_bins: every edge must be greater than the one before"),
         ({"arms": {"baseline": {"init": "ssl:jigsaw"}}}, "'jigsaw' is not defined"),
         ({"arms": {"hybrid": {"views": "single_view", "auxiliary": {"rotation": 1.0}}}}, "exactly one auxiliary task"),
@@ -103,6 +125,16 @@ def test_an_impossible_value_names_its_key(overlay, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "overlay",
+    [{"seeds": [5, 1, 7, 3, 9]}, {"seeds": [0], "evaluate": {"part": "validation"}}],
+    ids=["each", "validation"],
+)
+def test_folds_need_a_seed_each_where_they_are_tested(overlay: dict):
+    params = parse_params(merged(DEFAULT, {"datasets": FOLDS} | overlay))
+    assert params.datasets["rendered"].split.folds == 5
+
+
 def test_a_size_is_merged_over_everything_else():
     params = parse_params(merged(DEFAULT, {"size": "full", "crops": {"size": 32}}))
     assert params.crops.size == 224
@@ -128,7 +160,7 @@ def test_a_question_selects_its_arms_in_its_order_and_the_first_is_asked_by_defa
     assert params.question == "roles"
     assert list(params.arms) == ["hybrid", "baseline"]
     assert params.seeds == [3]
-    assert params.compare.baselines == DEFAULT["compare"]["baselines"]
+    assert params.compare.baselines == ["baseline"], "of the study's, those that are among the arms"
 
 
 def test_a_question_of_another_has_all_that_it_does_not_change():
@@ -258,6 +290,14 @@ def test_aliases_and_merged_maps_are_not_given_twice(tmp_path: Path):
     (path,) = written(tmp_path, shared="finetune: &all {epochs: 3, batch_size: 8}\npretrain: {<<: *all, epochs: 5}")
     params = load_params([path])
     assert (params.finetune.epochs, params.pretrain.epochs, params.pretrain.batch_size) == (3, 5, 8)
+
+
+def test_a_change_of_one_place_leaves_the_other_place_of_an_alias_as_it_is(tmp_path: Path):
+    text = "pretrain: {augmentation: &shared {blur: 0.1}}\nfinetune: {augmentation: *shared}"
+    (tmp_path / "first.yaml").write_text(text)
+    (tmp_path / "second.yaml").write_text("extends: first.yaml\nfinetune: {augmentation: {blur: 0.5}}")
+    params = load_params([tmp_path / "second.yaml"])
+    assert (params.pretrain.augmentation.blur, params.finetune.augmentation.blur) == (0.1, 0.5)
 
 
 def test_all_problems_are_named_in_one_line_and_a_misspelt_key_by_the_nearest_that_there_is():

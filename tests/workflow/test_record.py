@@ -98,6 +98,7 @@ def test_the_study_that_is_asked_for_is_shown_exported_and_versioned_and_no_othe
         (repository.folder / folder).mkdir(parents=True)
     written(repository, **lines)
     said = repository("python", "-c", f"{MADE}{COMMANDS}")
+    assert said.splitlines()[-1].startswith("recorded  git add params.yaml dvc.lock && git commit ")
     study, size = comparison.split("/")[1:3]
     assert f"| made by {comparison} |" in said
     assert f"\nresults/{study}/{size}/export/baseline/seed0/seal.json\n" in said
@@ -179,4 +180,4 @@ def test_no_mixture_is_versioned_of_results_of_two_states_of_the_parameters(repo
     shutil.copytree(repository.folder / "kept", old)
     repository.set_params({"finetune": {"epochs": 1}})
     said = repository("python", "-m", "workflow.commands.record", fails=True)
-    assert re.match(r"error: results/tiny/default/finetune/\w+/seed0: training\.epochs 2 -> 1;", said), said
+    assert re.match(r"error: results/tiny/default/finetune/\w+/seed0: finetune\.epochs 2 -> 1;", said), said

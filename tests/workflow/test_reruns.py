@@ -70,6 +70,11 @@ CHANGES = [
         {"evaluate": {"detail": 24}},
         {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
     ),
+    (
+        "window of test images",
+        {"evaluate": {"window": 0.9}},
+        {"evaluate": 4, "compare": 1, "write_report": 1, "all": 1},
+    ),
     ("who trains", {"datasets": {"rendered": {"split": {"seed": 1}}}}, RESPLIT),
     (
         "another question",

@@ -186,9 +186,9 @@ def test_labels_saved_say_what_is_a_bound_and_what_is_not_reached():
         ]
     )
     first, second = blocks.labels_saved(table).split("How many labels the baseline needs")
-    assert "| 100         | 400            | ≤ 25%   |" in first
+    assert "| 100         | 400            | ≤ 25% (no interval) |" in first
     assert "| few      | 4.00    | 100       | none             |         |" in second
-    assert blocks.labels_needed(table, "heads", "people", "a") == "at most 25% (100 of 400 images)"
+    assert blocks.labels_needed(table, "heads", "people", "a") == "≤ 25% (no interval; 100 of 400 images)"
     with pytest.raises(UserError, match="heads, images, a: no such curve; there are people"):
         blocks.labels_needed(table, "heads", "images", "a")
 

@@ -184,3 +184,37 @@ def test_an_unknown_study_is_named_with_those_there_are(capsys: pytest.CaptureFi
         list_studies(["bivi"])
     list_studies(["transfer"])
     assert "Train on rendered heads, test on photographs" in capsys.readouterr().out
+
+
+def test_a_study_that_extends_another_is_found_by_its_files_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path
+):
+    (root / "studies/mirrored.yaml").write_text("about: Mirrored heads\n")
+    found = all_studies(root / "studies", root / "params.yaml")
+    assert [study.name for study in found] == ["quick", "heads", "quick"]
+    monkeypatch.setattr("workflow.studies.all_studies", lambda: found)
+    list_studies(["mirrored"])
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line and line[0] != " "] == ["quick (mirrored.yaml): Mirrored heads"]
+    with pytest.raises(UserError, match=r"mirored: no such study; known: quick, heads, mirrored$"):
+        list_studies(["mirored"])
+
+
+def test_minutes_of_the_default_study_are_known_in_a_fresh_clone(tmp_path: Path):
+    studies = all_studies()
+    found = entry(studies[0].ask("default"), Costs(studies, tmp_path, ROOT / "docs"))
+    assert found.minutes is not None
+    assert 4 < found.minutes < 40
+
+
+def test_images_of_rendered_heads_are_counted_by_people_in_whole_batches(root: Path):
+    data = {"source": {"kind": "rendered", "subjects": 30, "images_per_subject": 10, "image_size": 64}}
+    data |= {"crop": {"box": "given_box", "margin": 0.1}, "split": {"test_subjects": 6, "validation_subjects": 4}}
+    overlay = {"datasets": {"rendered": data}, "labels": {"subjects": 5, "fraction": 0.5}, "seeds": [0]}
+    overlay |= {step: {"epoch_images": None, "batch_size": 16, "epochs": 2} for step in ("pretrain", "finetune")}
+    values = merged(read_files([DEFAULT, root / "studies/heads.yaml"]), overlay)
+    study = Study("heads", values, "heads.yaml")
+    costs = Costs([study], root, root / "none")
+    costs.rates, costs.views = {("resnet18", 64): (0.01, "cpu")}, {"simclr": 2.0}
+    # 200 images of 20 people are 12 batches of 16, of which each has two views; 25 labelled ones are one batch
+    assert entry(study.ask("default", "roles"), costs).minutes == pytest.approx(0.01 * 2 * (2 * 192 + 16 + 16))

@@ -35,12 +35,12 @@ def test_nothing_would_run_where_all_is_up_to_date(finished: World):
 def test_a_parameter_is_named_with_its_old_and_its_new_value(finished: World):
     change = {"finetune": {"learning_rate": 0.002}}
     lines = why(finished, overlay=change)
-    assert lines[0].endswith("seed0 would run because training.learning_rate 0.001 -> 0.002")
+    assert lines[0].endswith("seed0 would run because finetune.learning_rate 0.001 -> 0.002")
     assert sorted(jobs(lines)) == ["compare", *["evaluate"] * 4, *["finetune"] * 4, "write_report"]
     (evaluated,) = [line for line in lines if line.startswith("evaluate hybrid")]
     assert evaluated.endswith("because its input model comes from another run of finetune hybrid/seed0")
     asked = why(finished, "results/tiny/default/finetune/hybrid/seed0", overlay=change)
-    assert asked == ["finetune hybrid/seed0 would run because training.learning_rate 0.001 -> 0.002"]
+    assert asked == ["finetune hybrid/seed0 would run because finetune.learning_rate 0.001 -> 0.002"]
 
 
 def test_a_new_a_gone_and_a_changed_key_are_told_apart(finished: World):

@@ -19,9 +19,14 @@ from workflow.questions import DEFAULT
 NOT_VERSIONED = ("acquire_dataset", "export_model")
 """Steps whose results dvc.yaml leaves out: large, and made again from what lies elsewhere."""
 
+NEXT = (
+    "recorded  git add params.yaml dvc.lock && git commit   (`make compare` and `dvc metrics diff` see commits alone)"
+)
+"""What is left to do once everything is versioned."""
+
 
 def record() -> None:
-    """Version data and results, once nothing is left to run."""
+    """Version data and results, once nothing is left to run, and say what to commit."""
     plan = Plan(load_params())
     require_plain_names({"study": plan.params.study, "size": plan.params.size, "question": plan.params.question or ""})
     state = State(plan.jobs)
@@ -35,6 +40,7 @@ def record() -> None:
     Path(plan.layout.pretrainings).mkdir(exist_ok=True)  # a study need not have any, but dvc.yaml names their folder
     if subprocess.run(["dvc", "commit", "--force"], check=False).returncode:
         raise UserError("DVC has not versioned the results, for the reason that it gives above")
+    print(NEXT)
 
 
 def require_plain_names(asked: dict[str, str]) -> None:

@@ -2,17 +2,19 @@
 
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 RECENT_SECONDS = 600
 """A job that has said nothing for so long is taken for gone."""
+NOTHING = "no job has said anything in the last ten minutes"
 SAID = re.compile(r"\d\d:\d\d:\d\d .+")
 
 
@@ -33,14 +35,33 @@ def watch(
     """Show epoch, losses, errors, images/s and time left of every running job; end it with Ctrl-C."""
     if once:
         print("\n".join(last_words(logs, time.time() - RECENT_SECONDS)))
-        return
+    elif Console().is_terminal:
+        _redraw(logs)
+    else:
+        _print_what_is_new(logs)
+
+
+def _until_ended(logs: Path) -> Iterator[list[str]]:
+    """What all jobs last said, every second."""
+    while True:
+        yield last_words(logs, time.time() - RECENT_SECONDS) or [NOTHING]
+        time.sleep(1)
+
+
+def _redraw(logs: Path) -> None:
     with Live(refresh_per_second=2) as live:
-        while True:
-            lines = last_words(logs, time.time() - RECENT_SECONDS) or [
-                "no job has said anything in the last ten minutes"
-            ]
-            live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
-            time.sleep(1)
+        for lines in _until_ended(logs):
+            live.update(Group(*map(Text, lines)))  # long lines are wrapped: images/s and time left stand at their ends
+
+
+def _print_what_is_new(logs: Path) -> None:
+    """Into a pipe or file: every line once."""
+    before: list[str] = []
+    for lines in _until_ended(logs):
+        for line in lines:
+            if line not in before:
+                print(line, flush=True)
+        before = lines
 
 
 if __name__ == "__main__":

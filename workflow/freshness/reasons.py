@@ -43,7 +43,7 @@ def other_versions(folder: Path) -> list[str]:
 
 
 def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
-    yield from _changes(leaves(then.params), leaves(now.params))
+    yield from _changes(_as_written(then), _as_written(now))
     for path in sorted(then.code.keys() | now.code.keys()):
         if then.code.get(path) != now.code.get(path):
             verb = "is new" if path not in then.code else "is no longer used" if path not in now.code else "changed"
@@ -68,6 +68,15 @@ def _differences(state: State, then: Recipe, now: Recipe) -> Iterator[str]:
         yield f"its inputs come from other runs of {some} and {len(other_runs) - FEW} more"
     else:
         yield from (f"its input {role} comes from another run of {name}" for role, name in other_runs.items())
+
+
+def _as_written(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's parameters by dotted names: those of a training by the section of params.yaml that they come from."""
+    of_training = f"{recipe.step}."  # pretrain, finetune
+    return {
+        of_training + key.removeprefix("training.") if key.startswith("training.") else key: value
+        for key, value in leaves(recipe.params).items()
+    }
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -89,7 +89,7 @@ def errors(table: pd.DataFrame) -> str:
 
 
 def labels_needed(table: pd.DataFrame, dataset: str, curve: str, arm: str) -> str:
-    """An arm's labels for the baseline's error with all of its labels, such as 65% (1,598 of 2,445 images).
+    """An arm's labels for the baseline's error with all of its labels, such as 65% (41% to 97%; 1,598 of 2,445 images).
 
     table: from `label_curves.labels_saved`; curve: the beginning of its name.
     """
@@ -100,8 +100,8 @@ def labels_needed(table: pd.DataFrame, dataset: str, curve: str, arm: str) -> st
     row = rows.iloc[0]
     if math.isnan(row["share"]):
         return "none of its budgets reaches it"
-    bound = f"{row['bound']} " if row["bound"] else ""
-    return f"{bound}{row['share']:.0%} ({row['labels']:,.0f} of {row['baseline_labels']:,.0f} images)"
+    images = f"{row['labels']:,.0f} of {row['baseline_labels']:,.0f} images"
+    return f"{sheets.share(row).removesuffix(')')}; {images})"
 
 
 def design(of: Design) -> str:
