@@ -128,9 +128,14 @@ def test_raw_data_of_which_a_file_is_missing_are_not_taken_back(faked: FakeSteps
     assert (faked.folder / "data/raw/rendered" / made.relative_to(kept)).exists()
 
 
-@pytest.mark.parametrize("how", ["deleted", "-f", "--forcerun"])
-@pytest.mark.parametrize("state", ["of another study", "deleted"])
-def test_a_job_that_runs_again_alone_reads_its_own_data(faked: FakeSteps, how: str, state: str):
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [
+        *(("of another study", how) for how in ("deleted", "-f", "--forcerun")),
+        ("deleted", "deleted"),
+    ],
+)
+def test_a_job_that_runs_again_alone_reads_its_own_data(faked: FakeSteps, state: str, how: str):
     """Not what another study has left in the folders of data."""
     before = content(faked.folder)
     if state == "deleted":
