@@ -130,6 +130,7 @@ def test_corrupt_images_are_listed_and_too_many_of_them_stop_the_step(finished: 
     raw = tmp_path / "raw"
     shutil.copytree(finished.folder / "data/raw/rendered", raw)
     (raw / "images/000003.jpg").write_bytes(b"not a jpeg")
+    (raw / "seal.json").unlink()  # with its seal, the changed folder would not be read at all
     done = crop_again(finished, raw, tmp_path / "crops")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")

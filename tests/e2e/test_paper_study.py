@@ -64,7 +64,8 @@ def test_from_download_to_table(archives, tmp_path: Path, monkeypatch: pytest.Mo
     torch.save(Backbone("resnet18").resnet.state_dict(), weights)
     study = merged(yaml.safe_load((ROOT / "studies/paper.yaml").read_text()), SHRUNK)
     for arm in study["arms"].values():
-        arm["init"] = f"file:{weights}"
+        if "init" in arm:
+            arm["init"] = f"file:{weights}"
     world = World(tmp_path / "world")
     world.folder.mkdir()
     with Server(folder) as server:

@@ -12,7 +12,6 @@ from PIL import Image
 from pipeline_steps.job.seal import seal
 from tests.conftest import ROOT, TINY
 from workflow.freshness.state import State
-from workflow.layout import outputs
 from workflow.params import load_params
 from workflow.plan import Plan
 from workflow.why import would_run
@@ -30,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos/labels.csv").write_text(FILES["photos/labels.csv"])
     (tmp_path / "elsewhere.yaml").write_text(FILES["studies/elsewhere.yaml"])
     for name, job in Plan(load_params([TINY])).jobs.items():
-        for file in outputs(job.recipe.step, name):
+        for file in job.outputs:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             Path(file).touch()
         seal(job.recipe, Path(name))
