@@ -12,6 +12,10 @@ import pandas as pd
 
 from tests.conftest import ROOT, World
 
+LONGER = {"finetune": {"epochs": 2}}
+OTHER_DATA = {"datasets": {"rendered": {"source": {"seed": 1}}}}
+MODEL = "results/tiny/default/finetune/hybrid/seed0/model.safetensors"
+
 SCRIPT = """#!{python}
 import os, sys
 sys.path.insert(0, {root!r})
@@ -46,3 +50,19 @@ class FakeSteps(World):
         names = ["step", "folder", "start", "end"]
         path = self.folder / "steps.csv"
         return pd.read_csv(path, names=names) if path.exists() else pd.DataFrame(columns=names)
+
+
+def succeeds(world: World, *arguments: str, overlay: dict | None = None) -> str:
+    done = world.snakemake(*arguments, overlay=overlay)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    found = (path for top in ("data", "results") for path in (folder / top).rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.is_file()}
+
+
+def times(faked: FakeSteps, step: str, part: str = "") -> int:
+    """How often a step ran for folders whose path has a part."""
+    return int((faked.steps()["step"].eq(step) & faked.steps()["folder"].str.contains(part)).sum())

@@ -13,33 +13,16 @@ from pipeline_steps.job.recipe import Recipe
 from pipeline_steps.job.seal import seal
 from tests.cluster.slurm import wait_for
 from tests.conftest import World
-from tests.workflow.fake_steps import FakeSteps
+from tests.workflow.fake_steps import LONGER, MODEL, OTHER_DATA, FakeSteps, content, succeeds, times
 from workflow.freshness import replaced
-from workflow.layout import FILES
 
 pytestmark = pytest.mark.workflow
-
-LONGER = {"finetune": {"epochs": 2}}
-OTHER_DATA = {"datasets": {"rendered": {"source": {"seed": 1}}}}
-MODEL = "results/tiny/default/finetune/hybrid/seed0/model.safetensors"
-EXPORT = "results/tiny/default/export/hybrid/seed0/seal.json"
 
 
 @pytest.fixture
 def faked(copy: World, finished: World) -> FakeSteps:
     """A copy of the finished study, in which further steps are faked."""
     return FakeSteps(copy.folder, finished.folder)
-
-
-def succeeds(world: World, *arguments: str, overlay: dict | None = None) -> str:
-    done = world.snakemake(*arguments, overlay=overlay)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    found = (path for top in ("data", "results") for path in (folder / top).rglob("*"))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("change", [LONGER, OTHER_DATA], ids=["of a training", "of the data"])
@@ -96,11 +79,6 @@ def test_where_data_were_deleted_a_revert_needs_none(faked: FakeSteps):
     assert not (faked.folder / "data/crops").exists()
 
 
-def times(faked: FakeSteps, step: str, part: str = "") -> int:
-    """How often a step ran for folders whose path has a part."""
-    return int((faked.steps()["step"].eq(step) & faked.steps()["folder"].str.contains(part)).sum())
-
-
 @pytest.mark.parametrize("fault", ["cut off", "a file is missing", "a file in a folder is missing"])
 def test_a_corrupt_copy_is_not_taken_back_nor_what_was_made_from_it(faked: FakeSteps, fault: str):
     before = content(faked.folder)
@@ -126,29 +104,6 @@ def test_raw_data_of_which_a_file_is_missing_are_not_taken_back(faked: FakeSteps
     succeeds(faked, "data/raw/rendered/seal.json")
     assert times(faked, "acquire_dataset") == 2
     assert (faked.folder / "data/raw/rendered" / made.relative_to(kept)).exists()
-
-
-@pytest.mark.parametrize(
-    ("state", "how"),
-    [
-        *(("of another study", how) for how in ("deleted", "-f", "--forcerun")),
-        ("deleted", "deleted"),
-    ],
-)
-def test_a_job_that_runs_again_alone_reads_its_own_data(faked: FakeSteps, state: str, how: str):
-    """Not what another study has left in the folders of data."""
-    before = content(faked.folder)
-    if state == "deleted":
-        shutil.rmtree(faked.folder / "data")
-    else:
-        succeeds(faked, "all_data", overlay=OTHER_DATA)
-        shutil.rmtree(faked.folder / ".replaced")
-    options = {"deleted": [], "-f": ["-f"], "--forcerun": ["--forcerun", "finetune"]}[how]
-    (faked.folder / MODEL).unlink() if how == "deleted" else None
-    succeeds(faked, MODEL, *options)
-    assert times(faked, "finetune", "hybrid") == 1
-    for name in ("data/crops/rendered-32px/recipe.json", f"{Path(MODEL).parent}/recipe.json"):
-        assert (faked.folder / name).read_bytes() == before[name]
 
 
 def test_a_step_that_outlives_its_snakemake_destroys_nothing_that_is_taken_back(
@@ -240,34 +195,3 @@ def test_what_is_too_old_or_too_large_is_deleted_the_oldest_first(tmp_path: Path
     monkeypatch.setattr(replaced, "UNFINISHED_DAYS", -1)
     replaced.prune()
     assert not [*tmp_path.rglob(".*.tmp")]
-
-
-SITUATIONS = [
-    (("data/crops", "data/raw"), EXPORT, None),
-    (("data/crops/rendered-32px/crops.h5", "results/tiny/default/evaluate"), EXPORT, None),
-    (("results/tiny/default/evaluate/test/rendered/hybrid",), EXPORT, {"evaluate": {"flip_test": True}}),
-    (("data/splits", "results/tiny/default/pretrain"), "all", {"arms": {"third": {"init": "ssl:rotation"}}}),
-    (("results/tiny/default/compare/table.md", "data/cards"), "all", None),
-    (("results/tiny/default/compare/figures",), "all", None),
-    (("results/tiny/default/report/report.html",), "all", None),
-    (("results/tiny/default/report", "results/tiny/default/finetune/baseline"), "all", LONGER),
-    (("data",), "all_data", None),
-    (("data/raw", "results/tiny/default/finetune"), "all_finetuned", {"seeds": [0, 1]}),
-]
-
-
-@pytest.mark.parametrize(("deleted", "target", "change"), SITUATIONS)
-def test_what_was_asked_for_is_there_when_snakemake_ends_well(
-    faked: FakeSteps, deleted: tuple[str, ...], target: str, change: dict | None
-):
-    for name in deleted:
-        path = faked.folder / name
-        path.unlink() if path.is_file() else shutil.rmtree(path)
-    succeeds(faked, target, overlay=change)
-    if target == EXPORT:
-        assert all((faked.folder / EXPORT).with_name(name).exists() for name in FILES["export_model"])
-    if target == "all":
-        for step, folder in (("compare", "compare"), ("write_report", "report")):
-            made = faked.folder / "results/tiny/default" / folder
-            assert all((made / name).exists() for name in FILES[step])
-    assert not faked.planned(change, target), "a dry run finds nothing that is left"
