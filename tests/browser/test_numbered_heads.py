@@ -1,16 +1,13 @@
 """Heads on the local page bear the numbers of the list below the picture."""
 
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.browser.conftest import page_of
 from tests.prediction.made_up import write_model
 
 pytestmark = pytest.mark.browser
@@ -35,27 +32,20 @@ def test_numbers_in_the_picture_are_those_of_the_list(tmp_path: Path, browser):
     heads = [head(400, 150, 1.5), head(-40, -30, 2.5), head(100, 200, 3.5)]
     Image.new("RGB", (640, 480), (90, 120, 90)).save(tmp_path / "three.png")
     model = write_model(tmp_path / "model.onnx")
-    command = [sys.executable, "-m", "pipeline_steps.page", str(model), "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        try:
-            assert program.stdout
-            found = re.search(r"http://127\.0\.0\.1:\d+", program.stdout.readline())
-            assert found
-            page = browser.new_page()
-            page.add_init_script(KEEP_TEXTS)
-            page.route("**/predict?*", lambda route: route.fulfill(json=heads))
-            page.goto(found[0])
-            page.set_input_files("#file", tmp_path / "three.png")
-            page.wait_for_selector("#faces tbody tr")
-            drawn = {text: (x, y) for text, x, y in page.evaluate("texts")}
-            listed = [row.split("\t")[:2] for row in page.locator("#faces tbody tr").all_inner_texts()]
-            seen = np.reshape(
-                page.evaluate("[...document.getElementById('view').getContext('2d').getImageData(0, 0, 60, 60).data]"),
-                (60, 60, 4),
-            )
-            page.close()
-        finally:
-            program.terminate()
+    with page_of(model) as url:
+        page = browser.new_page()
+        page.add_init_script(KEEP_TEXTS)
+        page.route("**/predict?*", lambda route: route.fulfill(json=heads))
+        page.goto(url)
+        page.set_input_files("#file", tmp_path / "three.png")
+        page.wait_for_selector("#faces tbody tr")
+        drawn = {text: (x, y) for text, x, y in page.evaluate("texts")}
+        listed = [row.split("\t")[:2] for row in page.locator("#faces tbody tr").all_inner_texts()]
+        seen = np.reshape(
+            page.evaluate("[...document.getElementById('view').getContext('2d').getImageData(0, 0, 60, 60).data]"),
+            (60, 60, 4),
+        )
+        page.close()
     assert listed == [["1", "1.5"], ["2", "2.5"], ["3", "3.5"]], json.dumps(listed)
     assert sorted(drawn) == ["1", "2", "3"]
     for number, (left, top) in {"1": (400, 150), "2": (0, 0), "3": (100, 200)}.items():

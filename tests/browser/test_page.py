@@ -1,8 +1,6 @@
 """The local page in a real browser: a picture in, axes and angles out, and what is wrong in words."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,20 +12,16 @@ from PIL import Image
 
 from pipeline_steps.images.crop_file import CropFile
 from pipeline_steps.prediction.head_pose import HeadPose
-from tests.conftest import ROOT, World
+from tests.browser.conftest import page_of
+from tests.conftest import World
 
 pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture(scope="module")
 def address(exported: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "pipeline_steps.page", str(exported / "model.onnx"), "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout
-        found = re.search(r"http://127\.0\.0\.1:\d+", program.stdout.readline())
-        assert found
-        yield found[0]
-        program.terminate()
+    with page_of(exported / "model.onnx") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """The local page after something went wrong: nothing of an earlier picture stays beside the message."""
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.conftest import ROOT
+from tests.browser.conftest import page_of
 from tests.prediction.made_up import write_model
 
 pytestmark = pytest.mark.browser
@@ -23,13 +20,8 @@ SAID = {"no image": "broken.png is not", "refused": "why", "ended": "start it ag
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page of a model that answers to every image, without any training."""
     model = write_model(tmp_path_factory.mktemp("model") / "model.onnx")
-    command = [sys.executable, "-m", "pipeline_steps.page", str(model), "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout
-        found = re.search(r"http://127\.0\.0\.1:\d+", program.stdout.readline())
-        assert found
-        yield found[0]
-        program.terminate()
+    with page_of(model) as url:
+        yield url
 
 
 @pytest.mark.parametrize("failure", list(SAID))
