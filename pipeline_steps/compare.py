@@ -11,7 +11,7 @@ import pandas as pd
 from typer import Option
 
 from pipeline_steps.evaluation.constants import constant_poses, with_constants
-from pipeline_steps.evaluation.costs import costs, probes
+from pipeline_steps.evaluation.costs import costs, probes, with_passes
 from pipeline_steps.evaluation.curves import cumulative_errors, errors_by_yaw, histories
 from pipeline_steps.evaluation.design import design, split_of
 from pipeline_steps.evaluation.label_curves import label_curve, labels_saved
@@ -66,12 +66,14 @@ def write_errors(table: pd.DataFrame, evaluations: list[Evaluated], crops: dict[
         save(faces(shown.images, shown.label, shown.predicted, shown.error_deg), Path(f"{figure}_faces.svg"))
 
 
-def write_trainings(arms: list[str], trainings: list[Trained], pretrainings: list[Trained], output: Path) -> None:
-    """Write curves and costs of the trainings; arms: in the order in which they are drawn."""
+def write_trainings(
+    arms: list[str], spent: pd.DataFrame, trainings: list[Trained], pretrainings: list[Trained], output: Path
+) -> None:
+    """Write curves and costs of the trainings; arms: in the order in which they are drawn; spent: from `costs`."""
     history = histories(trainings, pretrainings)
     write_csv(history, output / "training_curves.csv")
     save(lines.training_curves(history, arms), output / "figures/training_curves.svg")
-    write_csv(costs(trainings, pretrainings), output / "costs.csv")
+    write_csv(spent, output / "costs.csv")
     if pretrainings:
         probed = probes(pretrainings)
         write_csv(probed, output / "probes.csv")
@@ -112,12 +114,13 @@ def compare(
         evaluations = [read_evaluation(folder) for folder in evaluation]
         trainings, pretrainings = ([read_training(folder) for folder in of] for of in (training, pretraining or []))
         compared = design(params, evaluations[0].params, trainings, pretrainings, split)
-        arms = compare_arms(evaluations, params)
+        spent = costs(trainings, pretrainings)
+        arms = with_passes(compare_arms(evaluations, params), spent)
         with CropFile(train_crops) as file:
             folds = read_folds(split_of(compared.study.train_on, split))
             poses = [constant_poses(file, fold) for fold in folds]
         write_errors(with_constants(arms, evaluations, poses), evaluations, crops_by_dataset(crops), output)
-        write_trainings(list(dict.fromkeys(arms["arm"])), trainings, pretrainings, output)
+        write_trainings(list(dict.fromkeys(arms["arm"])), spent, trainings, pretrainings, output)
         write_labels(evaluations, trainings, params, output)
         write_text(output / "design.json", compared.model_dump_json(indent=2) + "\n")
     seal(job_recipe, output, inputs)

@@ -47,7 +47,8 @@ def split_dataset(
         if protocol is not None:
             rules = read_protocol(protocol)
             test_subjects = rules.test
-            official_test = rules.official_test_images(rule.test_subjects == "all" or rule.folds is not None)
+            everyone = rule.test_subjects == "all" or (rule.folds is not None and rule.validation_subjects == 0)
+            official_test = rules.official_test_images(everyone)
             kept = images[selected(file, rules.max_angle, listed_images(rules, protocol))]
             log_selection(protocol, rules, len(kept), len(images))
     if kept.empty:

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline_steps.evaluation.reading import Trained
+from pipeline_steps.evaluation.table import PASSES
 from pipeline_steps.job.errors import UserError
 from pipeline_steps.job.recipe import JobInput
 
@@ -57,6 +58,15 @@ def costs(trainings: list[Trained], pretrainings: list[Trained]) -> pd.DataFrame
     return over_seeds.agg(
         seeds=("seed", "nunique"), **means, device=("device", lambda of_arm: " or ".join(sorted(set(of_arm))))
     ).round(dict.fromkeys(means, 2))
+
+
+def with_passes(table: pd.DataFrame, spent: pd.DataFrame) -> pd.DataFrame:
+    """The table of `compare_arms` with what each arm cost: PASSES, images through the backbone, after the errors.
+
+    spent: from `costs`. The arm's pre-training is counted, but not that of initial weights from elsewhere.
+    """
+    passes = spent.set_index("arm")[["pretrain_passes", "finetune_passes"]].sum(axis=1)
+    return table.assign(**{PASSES: table["arm"].map(passes)})
 
 
 def probes(pretrainings: list[Trained]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from pipeline_steps.evaluation.table import (
     CONSTANTS,
     ERRORS,
     LEAST_TRAININGS,
+    PASSES,
     TOO_FEW_PEOPLE,
     TOO_FEW_SEEDS,
     arms_of,
@@ -22,6 +23,8 @@ from pipeline_steps.evaluation.table import (
 )
 from pipeline_steps.pose.geometry import ANGLES
 
+PASSED = "images through the backbone"
+"""Head of the column of what an arm cost in training."""
 PROBED = (
     "Error of a linear probe of the frozen backbone (mean absolute error of yaw, pitch and roll in degrees, each "
     "validation subject predicted from the others), mean ± standard deviation over seeds."
@@ -150,6 +153,8 @@ def arms(table: pd.DataFrame) -> pd.DataFrame:
         sheet["trainings"] = [trainings(row) for row in records]
     else:
         sheet["seeds"] = [str(seeds or "") for seeds in first["seeds"]]
+    if PASSES in first:
+        sheet[PASSED] = [number(passes) for passes in first[PASSES]]
     for name in [error for error in ERRORS if error in first]:
         cells = zip(first[name], first[f"{name}_std"], strict=True)
         sheet[error_name(name)] = [mean_and_std(*cell) for cell in cells]
@@ -244,6 +249,8 @@ def main_errors(table: pd.DataFrame) -> pd.DataFrame:
     """
     first, *_ = shown_rows(table).values()
     sheet = first[["dataset", "arm"]].copy()
+    if PASSES in first:
+        sheet[PASSED] = [number(passes) for passes in first[PASSES]]
     for name in ("mae", "geodesic"):
         sheet[name] = [mean_and_std(*cell) for cell in zip(first[name], first[f"{name}_std"], strict=True)]
     for against, rows in shown_rows(table).items():

@@ -26,6 +26,8 @@ BETTER, WITHIN_NOISE, WORSE = "better", "within noise", "worse"
 TOO_FEW_SEEDS, TOO_FEW_PEOPLE = "too few seeds", "too few people"
 """In the place of a verdict where too little was run or tested for one, so that there is no interval either."""
 VERDICTS = (BETTER, WITHIN_NOISE, WORSE, TOO_FEW_SEEDS, TOO_FEW_PEOPLE)
+PASSES = "backbone_passes"
+"""Column: images that passed through the backbone in all trainings of an arm, mean over its seeds."""
 LEAST_TRAININGS = 3
 """Seeds or folds per arm, below which there is no verdict: two hardly show how much trainings vary."""
 

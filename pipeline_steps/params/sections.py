@@ -42,10 +42,13 @@ class SplitRule(Strict):
     )
     folds: Annotated[int, Field(ge=2)] | None = Field(
         default=None,
-        description="cross-validation, in place of test_subjects: the subjects are divided into so many folds, and the "
-        "trainings with seed s are tested on fold s mod folds, so that with as many seeds all subjects are tested once",
+        description="cross-validation, in place of test_subjects: the subjects that are not validated on are divided "
+        "into so many folds, and the trainings with seed s are tested on fold s mod folds, so that with as many seeds "
+        "each of these subjects is tested on once",
     )
-    validation_subjects: int = Field(default=0, ge=0, description="drawn from the subjects that are not tested on")
+    validation_subjects: int = Field(
+        default=0, ge=0, description="drawn from the subjects that are not tested on, in any fold"
+    )
 
     @model_validator(mode="after")
     def _test_rule(self) -> Self:

@@ -15,6 +15,7 @@ from pipeline_steps.evaluation.table import (
     BETTER,
     CONSTANTS,
     ERRORS,
+    PASSES,
     TOO_FEW_PEOPLE,
     TOO_FEW_SEEDS,
     VERDICTS,
@@ -175,6 +176,8 @@ def arm_rows(
         *(column for column in ERRORS if column != name and column in of_dataset and of_dataset[column].notna().any()),
     ]
     heads, rows = [sheets.error_name(column) for column in shown], []
+    if PASSES in of_dataset:
+        heads.append(sheets.PASSED)
     for cells, *of_arm in zip(sheets.arms(of_dataset).to_dict("records"), *by_baseline, strict=True):
         seeds = sorted(
             (int(e.metrics["seed"]), Cell(f"{e.metrics[name]:.2f}", links.to(folder / "metrics.json")))

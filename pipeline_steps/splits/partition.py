@@ -27,10 +27,10 @@ def selected(crops: CropFile, max_angle: float | None, listed: list[str] | None)
 def draw_subjects(subjects: list[str], rule: SplitRule, test_subjects: list[str] | None) -> list[Parts]:
     """Subjects by part, each part in a random order given by the rule's seed; of every fold, or once without folds.
 
-    test_subjects: the protocol's, where it names them; otherwise they are drawn. In a cross-validation every subject is
-    tested in one fold, and validated on in another: the subjects are drawn in a circle, and those to validate on follow
-    those to test on. Raises UserError where a test subject is unknown, or where there are fewer subjects than the rule
-    needs.
+    test_subjects: the protocol's, where it names them; otherwise they are drawn. In a cross-validation the subjects to
+    validate on are the same in every fold and are never tested on, so that whatever is chosen on them is chosen on
+    nobody who is tested; every other subject is tested on in one fold. Raises UserError where a test subject is
+    unknown, or where there are fewer subjects than the rule needs.
     """
     unique = sorted(set(subjects))
     order = [unique[i] for i in np.random.default_rng(rule.seed).permutation(len(unique))]
@@ -59,18 +59,17 @@ def draw_subjects(subjects: list[str], rule: SplitRule, test_subjects: list[str]
 
 def _folds(order: list[str], folds: int, validation: int) -> list[Parts]:
     """Parts of every fold, from the subjects in random order; sizes of the folds differ by one at most."""
-    ends = [len(order) * k // folds for k in range(folds + 1)]
-    largest = max(end - start for start, end in pairwise(ends))
-    if len(order) < folds or len(order) <= largest + validation:
+    validated, tested = order[:validation], order[validation:]
+    if len(tested) < folds:
         raise UserError(
-            f"split: {len(order)} subjects are too few for {folds} folds, {validation} to validate on and 1 to train "
-            "on; lower folds or validation_subjects"
+            f"split: {len(order)} subjects are too few for {folds} folds and {validation} to validate on; lower folds "
+            "or validation_subjects"
         )
-    parts = []
-    for start, end in pairwise(ends):
-        rest = order[end:] + order[:start]
-        parts.append(Parts(train=rest[validation:], validation=rest[:validation], test=order[start:end]))
-    return parts
+    ends = [len(tested) * k // folds for k in range(folds + 1)]
+    return [
+        Parts(train=tested[end:] + tested[:start], validation=validated, test=tested[start:end])
+        for start, end in pairwise(ends)
+    ]
 
 
 def partition(
