@@ -255,7 +255,7 @@ class Plan:
             self.layout.pretraining(name, seed),
             "pretrain",
             self._names(pretext=name, seed=seed),
-            PretrainParams(seed=seed, backbone=self.params.network.backbone, task=task, training=self.params.pretrain),
+            pretraining(self.params, name, seed),
             {"crops": self.crops(data), "split": self.split(data)},
             _module_of(task),
         )
@@ -270,20 +270,9 @@ class Plan:
             if not Path(source).is_file():
                 raise UserError(f"arms.{name}.init: no file {source}; give the path of a state dict")
             inputs["encoder"] = FileInput(sha256=sha256(Path(source)))
-        auxiliary = {task: Auxiliary(weight=arm.auxiliary[task], task=params.pretext[task]) for task in arm.auxiliary}
-        finetuning = FinetuneParams(
-            seed=seed,
-            network=params.network,
-            init="random" if start == "random" else "imagenet" if start == "imagenet" else "encoder",
-            auxiliary=auxiliary,
-            views=arm.views,
-            weighting=arm.weighting,
-            auxiliary_on=arm.auxiliary_on,
-            labels=params.labels_of(name),
-            training=params.finetune_of(name),
-        )
-        names, modules = self._names(arm=name, seed=seed), [_module_of(a.task) for a in auxiliary.values()]
-        self._add(self.layout.finetuning(name, seed), "finetune", names, finetuning, inputs, *modules)
+        planned = finetuning(params, name, seed)
+        names, modules = self._names(arm=name, seed=seed), [_module_of(a.task) for a in planned.auxiliary.values()]
+        self._add(self.layout.finetuning(name, seed), "finetune", names, planned, inputs, *modules)
 
     def _plan_use(self, arm: str, seed: int) -> None:
         """Evaluations of a model, and its export."""
@@ -306,6 +295,29 @@ class Plan:
             ExportParams(seed=seed, detail=params.evaluate.detail, window=window),
             data | described,
         )
+
+
+def pretraining(params: Params, name: str, seed: int) -> PretrainParams:
+    """What the pre-training by a pretext task is told."""
+    return PretrainParams(
+        seed=seed, backbone=params.network.backbone, task=params.pretext[name], training=params.pretrain
+    )
+
+
+def finetuning(params: Params, name: str, seed: int) -> FinetuneParams:
+    """What the fine-tuning of an arm is told."""
+    arm = params.arms[name]
+    return FinetuneParams(
+        seed=seed,
+        network=params.network,
+        init="random" if arm.init == "random" else "imagenet" if arm.init == "imagenet" else "encoder",
+        auxiliary={task: Auxiliary(weight=arm.auxiliary[task], task=params.pretext[task]) for task in arm.auxiliary},
+        views=arm.views,
+        weighting=arm.weighting,
+        auxiliary_on=arm.auxiliary_on,
+        labels=params.labels_of(name),
+        training=params.finetune_of(name),
+    )
 
 
 def _by_folder(folders: Iterable[str]) -> dict[str, str]:

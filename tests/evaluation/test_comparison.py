@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_steps.evaluation import sheets
-from pipeline_steps.evaluation.costs import costs, probes
+from pipeline_steps.evaluation.costs import costs, probes, with_passes
 from pipeline_steps.evaluation.curves import errors_by_yaw
 from pipeline_steps.evaluation.label_curves import label_curve, labels_needed, labels_saved
 from pipeline_steps.evaluation.metrics import prediction_table, summarise
@@ -352,6 +352,17 @@ def test_costs_join_every_arm_with_its_own_pretraining():
     assert table.loc[["given", "file"], ["pretrain_minutes", "pretrain_passes"]].isna().all(axis=None)
     with pytest.raises(UserError, match="pre/seed0: its pre-training gone is missing"):
         costs([training("pre", 0, {"init": "encoder"}, {}, encoder=JobInput(fingerprint="gone"))], pretrainings)
+
+
+def test_every_error_has_what_its_arm_cost_beside_it_its_pretraining_counted(tmp_path: Path):
+    table = compare_arms(three_arms(tmp_path), Comparison(baselines=["baseline"], bootstrap=100))
+    arms = list(dict.fromkeys(table["arm"]))
+    spent = pd.DataFrame({"arm": arms, "pretrain_passes": [0.0, 51200.0, np.nan], "finetune_passes": 16384.0})
+    shown = sheets.arms(with_passes(table, spent))
+    assert dict(zip(shown["arm"], shown["images through the backbone"], strict=True)) == dict(
+        zip(arms, ["16,384", "67,584", "16,384"], strict=True)
+    )
+    assert "images through the backbone" not in sheets.arms(table)
 
 
 def test_probes_begin_with_the_untrained_backbone_and_count_images():

@@ -1,15 +1,19 @@
 """Pages made of results: what templates can call, where numbers come from, and that the committed pages are current."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pipeline_steps.evaluation.design import Design, folded
 from pipeline_steps.job.errors import UserError
 from tests.conftest import ROOT, shown_table
 from workflow.commands.results_page import blocks
 from workflow.commands.results_page.facts import Facts, command
 from workflow.commands.results_page.page import SUMMARY, render, write_pages
+from workflow.params import load_params
+from workflow.plan import finetuning, pretraining
 
 COSTS = pd.DataFrame(
     {
@@ -133,6 +137,47 @@ def test_numbers_are_renewed_from_finished_results_alone(results: Path, tmp_path
     assert set(Facts(docs, results).table("heads/base", "roles", "costs")["device"]) == {"cpu, 32-true"}
     (made / "seal.json").write_text("{}")
     assert set(Facts(docs, results).table("heads/base", "roles", "costs")["device"]) == {"H100"}
+
+
+def default_study(folder: Path, **finetune: int) -> Path:
+    """Copies of a comparison whose trainings are those of params.yaml, or others; the folder of all copies."""
+    params = load_params([], {"finetune": finetune} if finetune else {})
+    docs = folder / "results/quick/default"
+    docs.mkdir(parents=True)
+    nothing = {"images": 0, "subjects": 0}
+    design = {
+        "study": {"seeds": params.seeds, "train_on": params.train_on},
+        "data": {"rendered": {"train": nothing, "validation": nothing, "test": nothing}},
+        "pretrain": folded({n: pretraining(params, n, 0).model_dump(mode="json") for n in params.pretexts()}),
+        "finetune": folded(
+            {n: finetuning(params, n, 0).model_dump(mode="json") | {"init": arm.init} for n, arm in params.arms.items()}
+        ),
+        "evaluate": params.evaluate,
+        "compare": params.compare,
+    }
+    (docs / "design.json").write_text(Design.model_validate(design).model_dump_json())
+    COSTS.to_csv(docs / "costs.csv", index=False)
+    return folder
+
+
+def test_a_table_of_other_trainings_than_the_study_has_today_is_refused(tmp_path: Path):
+    assert "baseline" in render('{{ costs("quick/default") }}', Facts(default_study(tmp_path / "now")))
+    then = default_study(tmp_path / "then", epochs=4)
+    changed = (
+        r"results/quick/default: the study has changed since \(finetune baseline: training.epochs 4 -> 6 and 3 more\)"
+    )
+    with pytest.raises(UserError, match=changed + "; make it again by: snakemake$"):
+        render('{{ costs("quick/default") }}', Facts(then))
+
+
+def test_numbers_are_not_renewed_from_results_of_other_trainings(tmp_path: Path):
+    docs, other = default_study(tmp_path / "docs"), default_study(tmp_path / "other", epochs=4)
+    made = tmp_path / "results/quick/default/compare"
+    shutil.copytree(other / "results/quick/default", made)
+    (made / "seal.json").write_text("{}")
+    kept = (docs / "results/quick/default/design.json").read_bytes()
+    render('{{ costs("quick/default") }}', Facts(docs, tmp_path / "results"))
+    assert (docs / "results/quick/default/design.json").read_bytes() == kept
 
 
 def test_a_study_that_was_not_run_is_named_with_its_command(tmp_path: Path):
