@@ -54,19 +54,22 @@ def best_and_worst(evaluation: Evaluated, crops: Path) -> Faces:
 
 
 def worst(evaluations: list[Evaluated], number: int = 20) -> pd.DataFrame:
-    """The images with one arm's largest errors, from its evaluations on one data set with every seed.
+    """The images with one arm's largest errors, from its evaluations on one data set with every seed or of every fold.
 
-    source_id, subject; yaw, pitch, roll of the label and, with pred_, of the mean prediction over seeds, in degrees,
-    missing where the label lacks them; error_deg: mean over seeds of the geodesic error, or of the MAE of the known
-    angles.
+    source_id, subject; yaw, pitch, roll of the label and, with pred_, of the mean prediction over the seeds that were
+    tested on the image, in degrees, missing where the label lacks them; error_deg: mean over these seeds of the
+    geodesic error, or of the MAE of the known angles.
     """
-    errors = np.mean([e.shown_error().to_numpy() for e in evaluations], axis=0)
-    chosen = np.argsort(-errors, kind="stable")[:number]
-    shown = evaluations[0].table.iloc[chosen]
-    predicted = np.stack([e.table[PREDICTED].to_numpy(float)[chosen].reshape(-1, 3, 3) for e in evaluations])
-    table = shown.reset_index()[["source_id", "subject", *ANGLES]]
-    table[[f"pred_{angle}" for angle in ANGLES]] = matrix_to_euler(mean_rotation(predicted))
-    return table.assign(error_deg=errors[chosen]).round(2)
+    errors = pd.concat([e.shown_error() for e in evaluations]).groupby(level=0, sort=False).mean()
+    chosen = errors.sort_values(ascending=False, kind="stable").head(number)
+    tables = [e.table.loc[e.table.index.isin(chosen.index)] for e in evaluations]
+    tested = pd.concat(tables)
+    shown = tested[~tested.index.duplicated()].loc[chosen.index]
+    table = shown.rename_axis("source_id").reset_index()[["source_id", "subject", *ANGLES]]
+    of_image = [tested.loc[[name], PREDICTED].to_numpy(float).reshape(-1, 3, 3) for name in chosen.index]
+    means = np.stack([mean_rotation(rotations) for rotations in of_image])
+    table[[f"pred_{angle}" for angle in ANGLES]] = matrix_to_euler(means)
+    return table.assign(error_deg=chosen.to_numpy()).round(2)
 
 
 def worst_of_all(table: pd.DataFrame, evaluations: list[Evaluated]) -> pd.DataFrame:

@@ -310,6 +310,17 @@ def test_the_worst_images_are_those_of_the_mean_over_seeds(tmp_path: Path):
     assert found[found["arm"] == "baseline"]["error_deg"].is_monotonic_decreasing
 
 
+def test_the_worst_images_of_folds_of_unequal_size_are_those_of_all_folds(tmp_path: Path):
+    factors = {"baseline": 2, "best": 1}
+    evaluations = [fold(tmp_path, arm, f * ERRORS, seed) for arm, f in factors.items() for seed in range(3)]
+    found = worst_of_all(compare_arms(evaluations, PARAMS), evaluations)
+    best = found[found["arm"] == "best"]
+    assert list(best["source_id"]) == ["i6", "i3", "i7", "i4", "i1", "i2", "i0", "i5"]
+    assert best["error_deg"].tolist() == pytest.approx([27, 24, 21, 18, 15, 12, 9, 6])
+    assert best["pred_yaw"].tolist() == pytest.approx([27, 24, 21, 18, 15, 12, 9, 6])
+    assert list(best["subject"]) == ["d", "b", "d", "b", "a", "a", "a", "c"]
+
+
 # error by yaw
 
 
