@@ -1,4 +1,4 @@
-"""Questions of a study share their trainings: none asks for one that another question asks for with other parameters."""
+"""Questions of a study share their trainings: none asks for one that another asks for with other parameters."""
 
 from pathlib import Path
 
