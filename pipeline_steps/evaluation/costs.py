@@ -61,7 +61,7 @@ def costs(trainings: list[Trained], pretrainings: list[Trained]) -> pd.DataFrame
 
 
 def with_passes(table: pd.DataFrame, spent: pd.DataFrame) -> pd.DataFrame:
-    """The table of `compare_arms` with what each arm cost: PASSES, images through the backbone, after the errors.
+    """The table of `compare_arms` with the column PASSES: images through the backbone.
 
     spent: from `costs`. The arm's pre-training is counted, but not that of initial weights from elsewhere.
     """

@@ -62,9 +62,8 @@ def worst(evaluations: list[Evaluated], number: int = 20) -> pd.DataFrame:
     """
     errors = pd.concat([e.shown_error() for e in evaluations]).groupby(level=0, sort=False).mean()
     chosen = errors.sort_values(ascending=False, kind="stable").head(number)
-    tables = [e.table.loc[e.table.index.isin(chosen.index)] for e in evaluations]
-    tested = pd.concat(tables)
-    shown = tested[~tested.index.duplicated()].loc[chosen.index]
+    tested = pd.concat([e.table for e in evaluations]).loc[chosen.index]
+    shown = tested[~tested.index.duplicated()]
     table = shown.rename_axis("source_id").reset_index()[["source_id", "subject", *ANGLES]]
     of_image = [tested.loc[[name], PREDICTED].to_numpy(float).reshape(-1, 3, 3) for name in chosen.index]
     means = np.stack([mean_rotation(rotations) for rotations in of_image])

@@ -26,4 +26,5 @@ def test_no_question_trains_anew_what_another_has_trained(study: Study, size: st
         plan = Plan(params)
         for folder in [*plan.pretrainings(), *plan.finetunings()]:
             fingerprint = plan.jobs[folder].recipe.fingerprint
-            assert fingerprints.setdefault(folder, fingerprint) == fingerprint, f"{params.question} trains {folder}"
+            first = fingerprints.setdefault(folder, fingerprint)
+            assert first == fingerprint, f"{params.question} trains {folder} otherwise"
